@@ -1,0 +1,1 @@
+//! Access units in, CMAF init sections and parts out.

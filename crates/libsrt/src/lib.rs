@@ -1,0 +1,1 @@
+//! A thin safe binding to libsrt.

@@ -1,0 +1,18 @@
+//! The vocabulary every part of nowcast shares: time, the grid, access units, codecs.
+//!
+//! Nothing here does I/O, reads a clock or allocates on the way of a frame, but for the bytes themselves.
+
+mod aac;
+mod access_unit;
+mod codec;
+mod grid;
+pub mod h264;
+pub mod hevc;
+pub mod nal;
+mod time;
+
+pub use aac::{AacConfig, AacError};
+pub use access_unit::{AccessUnit, AudioFrame};
+pub use codec::{ParameterSets, ParameterSetsError, VideoCodec, VideoFormat};
+pub use grid::{Grid, Seconds5};
+pub use time::{FrameRate, MediaTime};

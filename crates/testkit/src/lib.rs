@@ -1,0 +1,1 @@
+//! Builders and independent readers for tests.

@@ -1,0 +1,102 @@
+//! The configuration: `nowcast.toml`, `NOWCAST_…` variables and flags, made into values that are legal.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::flow::StreamName;
+
+/// The whole configuration, checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where publishers call.
+    pub srt: Srt,
+    /// Where players come.
+    pub http: Http,
+    /// Where the operator comes.
+    pub ops: Ops,
+    /// Where state is kept.
+    pub state_dir: PathBuf,
+    /// The streams that are known by name, in the file's order.
+    pub streams: Vec<StreamConfig>,
+    /// The stream of name `*`: a template for any other name.
+    pub template: Option<StreamConfig>,
+}
+
+/// `[srt]`
+#[derive(Clone, Debug)]
+pub struct Srt {
+    /// UDP address.
+    pub listen: SocketAddr,
+    /// The receiver's latency; the larger of both ends counts.
+    pub latency: Duration,
+    /// A publisher silent for so long is gone.
+    pub idle: Duration,
+}
+
+/// `[http]`
+#[derive(Clone, Debug)]
+pub struct Http {
+    /// TCP address of the public listener.
+    pub listen: SocketAddr,
+    /// What printed and announced URLs start with, without a slash at the end.
+    pub public_url: Option<String>,
+    /// Whose Forwarded and X-Forwarded-For are believed: address and prefix length.
+    pub trusted_proxies: Vec<(IpAddr, u8)>,
+    /// Origins that may open sockets and call the API.
+    pub allowed_origins: Vec<String>,
+}
+
+/// `[ops]`
+#[derive(Clone, Debug)]
+pub struct Ops {
+    /// TCP address of the operator's listener.
+    pub listen: SocketAddr,
+    /// Needed when not on loopback.
+    pub token: Option<String>,
+}
+
+/// `[[stream]]`
+#[derive(Clone, Debug, PartialEq)]
+pub struct StreamConfig {
+    /// Its name; for the template the name it was asked under.
+    pub name: StreamName,
+    /// Needed to publish, unless `open` or guarded by a passphrase alone.
+    pub key: Option<String>,
+    /// Anybody may publish.
+    pub open: bool,
+    /// SRT encryption: 10 to 79 characters.
+    pub passphrase: Option<String>,
+    /// Encode a ladder, or pass the source through.
+    pub mode: Mode,
+    /// The ladder's name.
+    pub ladder: String,
+    /// The length of a part.
+    pub part: Duration,
+    /// The length of a segment.
+    pub segment: Duration,
+    /// How far back a player can seek.
+    pub window: Duration,
+    /// How long a stream outlives its lost publisher.
+    pub grace: Duration,
+}
+
+/// What is done with the source.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Decoded once and encoded into a ladder.
+    Transcode,
+    /// Cut at its own key frames, untouched.
+    Passthrough,
+}
+
+impl Config {
+    /// The settings of a stream: its own, or the template's under this name.
+    #[must_use]
+    pub fn stream(&self, name: &StreamName) -> Option<StreamConfig> {
+        self.streams.iter().find(|stream| stream.name == *name).cloned().or_else(|| {
+            self.template.clone().map(|template| StreamConfig { name: name.clone(), ..template })
+        })
+    }
+}

@@ -1,0 +1,325 @@
+//! What the parts of the server hand to one another.
+//!
+//! The siblings `ingest`, `encode`, `publish`, `origin`, `viewers` and `ops` never import each other:
+//! they share the types of this file, and `app` joins them. Every queue here is bounded; its doc
+//! says what happens when it is full.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use nowcast_media::{AccessUnit, Grid, VideoFormat};
+use nowcast_mpegts as mpegts;
+use tokio::sync::{mpsc, watch};
+
+use crate::ladder::Rung;
+
+/// A stream's name: `[a-z0-9_-]{1,64}`.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct StreamName(Arc<str>);
+
+impl StreamName {
+    /// The name, if it is one.
+    #[must_use]
+    pub fn new(name: &str) -> Option<Self> {
+        let legal = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-');
+        ((1..=64).contains(&name.len()) && name.bytes().all(legal)).then(|| Self(name.into()))
+    }
+
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for StreamName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+// ---------------------------------------------------------------- ingest → publish
+
+/// A publisher that was let in: what its source says, until the channel closes.
+#[derive(Debug)]
+pub struct Publisher {
+    /// The stream it publishes.
+    pub stream: StreamName,
+    /// Where it calls from.
+    pub peer: SocketAddr,
+    /// What the demultiplexer found. Full: the session drops TS packets and counts them in
+    /// [`IngestHealth::dropped_events`], so that a slow stream never delays another's socket.
+    pub events: mpsc::Receiver<mpegts::Event>,
+    /// SRT statistics and the health of the source, once a second.
+    pub health: watch::Receiver<IngestHealth>,
+    /// Send (or drop) to close the connection.
+    pub kick: tokio::sync::oneshot::Sender<()>,
+}
+
+/// Events between a publisher's session and its stream's task: about 4 s of a 60 fps source with audio.
+pub const SOURCE_QUEUE: usize = 512;
+
+/// What is known of a publisher's connection and of its source.
+#[derive(Clone, Debug, Default, serde::Serialize)]
+pub struct IngestHealth {
+    /// Bytes received since the start.
+    pub bytes: u64,
+    /// Received bits a second, over the last second.
+    pub bitrate: u64,
+    /// Round-trip time in milliseconds.
+    pub rtt_ms: f64,
+    /// The latency both ends agreed on, in milliseconds.
+    pub latency_ms: u32,
+    /// SRT packets received.
+    pub packets: u64,
+    /// SRT packets that were missing and asked for again.
+    pub packets_lost: u64,
+    /// SRT packets received again.
+    pub packets_retransmitted: u64,
+    /// SRT packets given up: not there in time.
+    pub packets_dropped: u64,
+    /// The link is encrypted with a key of so many bits; 0 for a plain link.
+    pub encryption_bits: u16,
+    /// Events dropped because the stream's task did not keep up.
+    pub dropped_events: u64,
+    /// TS continuity errors.
+    pub continuity_errors: u64,
+    /// TS packets flagged or found damaged.
+    pub damaged_packets: u64,
+    /// How far the source's clock runs from ours, in parts per million, once known.
+    pub drift_ppm: Option<f64>,
+}
+
+// ---------------------------------------------------------------- publish ⇄ encode
+
+/// What a stream asks of an encoder.
+#[derive(Clone, Debug)]
+pub struct EncodeJob {
+    /// The stream, for logs and names.
+    pub stream: StreamName,
+    /// The source's codec.
+    pub source: VideoFormat,
+    /// Frame rate and segment length of the output.
+    pub grid: Grid,
+    /// The frame index at which a segment, and so a key frame, begins; others follow every
+    /// `grid.segment_frames` frames.
+    pub first_index: i64,
+    /// The rungs, highest first.
+    pub rungs: Vec<Rung>,
+}
+
+/// A running encoder of one stream. Dropping it ends the worker.
+#[derive(Debug)]
+pub struct Encoder {
+    /// Access units, their times on the stream's timeline, in decode order. Full: the caller waits
+    /// no longer than it likes (`try_send`), drops the unit and counts it.
+    pub input: mpsc::Sender<AccessUnit>,
+    /// Coded frames; per rung the index rises by one, except where a worker died.
+    pub output: mpsc::Receiver<EncodedFrame>,
+    /// What is to be told of the worker.
+    pub status: watch::Receiver<EncoderStatus>,
+}
+
+/// Access units waiting for a worker: 2 s at 60 fps.
+pub const ENCODER_INPUT_QUEUE: usize = 128;
+/// Coded frames waiting for the stream's task: 1 s of three rungs at 60 fps.
+pub const ENCODER_OUTPUT_QUEUE: usize = 192;
+
+/// One coded frame of one rung.
+#[derive(Clone, Debug)]
+pub struct EncodedFrame {
+    /// Index into [`EncodeJob::rungs`].
+    pub rung: usize,
+    /// The frame's number on the stream's grid; its time is `grid.rate.frame_start(index)`.
+    pub index: i64,
+    /// Decoding can start here.
+    pub key: bool,
+    /// NAL units with start codes; parameter sets in front of every key frame.
+    pub data: Bytes,
+}
+
+/// The state of a stream's encoder.
+#[derive(Clone, Debug, Default, serde::Serialize)]
+pub struct EncoderStatus {
+    /// The worker's process id, while one runs.
+    pub pid: Option<u32>,
+    /// How often a worker was started again.
+    pub restarts: u64,
+    /// Why the last worker ended, in a sentence.
+    pub last_error: Option<String>,
+    /// Frames decoded from the source.
+    pub frames_in: u64,
+    /// Frames repeated or invented to keep the frame rate.
+    pub frames_repeated: u64,
+    /// Frames left out to keep the frame rate.
+    pub frames_skipped: u64,
+    /// Time from an access unit to its coded frame of the slowest rung: the last second's median, in milliseconds.
+    pub delay_ms: f64,
+}
+
+// ---------------------------------------------------------------- publish → origin
+
+/// Text in the two forms it is served in; made once, however many ask.
+#[derive(Clone, Debug)]
+pub struct Compressed {
+    /// As it is.
+    pub plain: Bytes,
+    /// gzip.
+    pub gzip: Bytes,
+}
+
+/// One instant of one rendition: all an origin needs to answer, immutable.
+#[derive(Clone, Debug)]
+pub struct RenditionView {
+    /// What is listed, for blocking reload.
+    pub edge: nowcast_hls::Edge,
+    /// The media playlist.
+    pub full: Compressed,
+    /// The delta update, where there is something to skip.
+    pub delta: Option<Compressed>,
+    /// Init sections by file name: of the segments listed and of those kept beyond.
+    pub inits: Vec<(Arc<str>, Bytes)>,
+    /// Segments in order of their number, those kept beyond the playlist included; the last may be open.
+    pub segments: Vec<Arc<SegmentView>>,
+    /// The number the next part will have: the preload hint. `None` after the end.
+    pub next_part: Option<u64>,
+}
+
+/// A segment's bytes, part by part.
+#[derive(Clone, Debug)]
+pub struct SegmentView {
+    /// Media sequence number.
+    pub msn: u64,
+    /// Whether its last part is there.
+    pub complete: bool,
+    /// Number of its first part; the others follow without a gap.
+    pub first_part: u64,
+    /// The parts: their concatenation is the segment.
+    pub parts: Vec<Bytes>,
+}
+
+/// One life of a stream under one path prefix: from its first publisher to ENDLIST.
+#[derive(Debug)]
+pub struct Session {
+    /// The path element below the stream's name; never used twice.
+    pub prefix: String,
+    /// The multivariant playlist, once every rendition can be played.
+    pub multivariant: watch::Receiver<Option<Compressed>>,
+    /// Media playlists by rendition name (`720p`, `audio`, `source`).
+    pub renditions: ArcSwap<BTreeMap<String, watch::Receiver<Arc<RenditionView>>>>,
+}
+
+/// A stream as the origin and the operator see it.
+#[derive(Debug)]
+pub struct Stream {
+    /// Its name.
+    pub name: StreamName,
+    /// Sessions still served, the newest last.
+    pub sessions: ArcSwap<Vec<Arc<Session>>>,
+    /// Its state, for the operator and for `/`.
+    pub status: watch::Receiver<StreamStatus>,
+}
+
+/// Every stream there is; read without a lock.
+#[derive(Debug, Default)]
+pub struct Streams(ArcSwap<BTreeMap<StreamName, Arc<Stream>>>);
+
+impl Streams {
+    /// The stream of this name.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<Arc<Stream>> {
+        let name = StreamName::new(name)?;
+        self.0.load().get(&name).cloned()
+    }
+
+    /// All of them, by name.
+    #[must_use]
+    pub fn all(&self) -> Vec<Arc<Stream>> {
+        self.0.load().values().cloned().collect()
+    }
+
+    /// Adds a stream, or takes the place of the one with its name.
+    pub fn insert(&self, stream: Arc<Stream>) {
+        self.0.rcu(|streams| {
+            let mut streams = BTreeMap::clone(streams);
+            streams.insert(stream.name.clone(), Arc::clone(&stream));
+            streams
+        });
+    }
+
+    /// Takes a stream out.
+    pub fn remove(&self, name: &StreamName) {
+        self.0.rcu(|streams| {
+            let mut streams = BTreeMap::clone(streams);
+            streams.remove(name);
+            streams
+        });
+    }
+}
+
+/// Where a stream stands.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// Known, nothing published yet.
+    #[default]
+    Idle,
+    /// A publisher is connected; nothing can be played yet.
+    Starting,
+    /// Playing.
+    Live,
+    /// The publisher is lost; the stream waits for it.
+    Waiting,
+    /// Ended: ENDLIST is written.
+    Ended,
+    /// What the publisher sends cannot be carried; `problem` says why and what to do.
+    Unsupported,
+}
+
+/// The state of a stream, as `/api/v1/streams` shows it.
+#[derive(Clone, Debug, Default, serde::Serialize)]
+pub struct StreamStatus {
+    /// Its name.
+    pub name: String,
+    /// Where it stands.
+    pub phase: Phase,
+    /// What is wrong, who is at fault and what to do, if something is.
+    pub problem: Option<String>,
+    /// The publisher's address.
+    pub publisher: Option<String>,
+    /// The source, in words: `H.264 1280x720 30 fps, AAC 48000 Hz stereo`.
+    pub source: Option<String>,
+    /// The connection and the health of the source.
+    pub ingest: Option<IngestHealth>,
+    /// The encoder, if there is one.
+    pub encoder: Option<EncoderStatus>,
+    /// The renditions.
+    pub renditions: Vec<RenditionStatus>,
+    /// Unix time in milliseconds at which this session began.
+    pub since_ms: Option<u64>,
+}
+
+/// The state of one rendition.
+#[derive(Clone, Debug, Default, serde::Serialize)]
+pub struct RenditionStatus {
+    /// Its name.
+    pub name: String,
+    /// RFC 6381 codec string.
+    pub codecs: String,
+    /// Width and height; zero for audio.
+    pub width: u32,
+    /// Height.
+    pub height: u32,
+    /// Bits a second over the playlist's window.
+    pub bitrate: u64,
+    /// Parts published.
+    pub parts: u64,
+    /// The last media sequence number.
+    pub msn: u64,
+    /// From a part's last frame entering the server to the part being listed, in milliseconds: the last second's worst.
+    pub part_delay_ms: f64,
+}

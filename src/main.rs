@@ -1,0 +1,2 @@
+//! The `nowcast` binary.
+fn main() {}
