@@ -1,0 +1,248 @@
+/** Plays one stream in one video element: hls.js where Media Source Extensions exist, else the browser's own HLS. */
+
+import Hls, { ErrorTypes, Events, type ErrorData, type HlsConfig, type LevelDetails } from 'hls.js';
+import { LatencyController, LiveEdge } from './latency.ts';
+
+/** Why playback cannot go on by itself. */
+export type Failure = 'network' | 'media' | 'ended' | 'codec' | 'browser';
+
+/** One entry of the quality menu. */
+export interface Quality {
+  index: number;
+  label: string;
+}
+
+/** Index of the automatic choice in {@link Player.quality}. */
+export const AUTO = -1;
+
+/** Each setting that differs from hls.js's default; the reasons and measurements are in docs/players.md. */
+const CONFIG: Partial<HlsConfig> = {
+  lowLatencyMode: true,
+  enableWorker: false,
+  maxLiveSyncPlaybackRate: 1,
+  liveSyncOnStallIncrease: 0,
+  liveDurationInfinity: true,
+  backBufferLength: 30,
+  maxBufferLength: 10,
+  startFragPrefetch: true,
+  testBandwidth: false,
+  abrEwmaDefaultEstimate: 4_000_000,
+  capLevelToPlayerSize: true,
+  // The page asks again itself, and says why there is nothing to play.
+  manifestLoadPolicy: {
+    default: { maxTimeToFirstByteMs: 5000, maxLoadTimeMs: 10_000, timeoutRetry: null, errorRetry: null },
+  },
+};
+
+/** How often the controller looks, in milliseconds. */
+const TICK_MS = 200;
+/** A second media error within this time is not worth another recovery. */
+const RECOVERY_INTERVAL_MS = 10_000;
+
+/**
+ * A player from its first request to its first failure; then it is thrown away and the next one begins.
+ *
+ * Emits `playing`, `stalled`, `qualities` and `failed` (a `CustomEvent<Failure>`).
+ */
+export class Player extends EventTarget {
+  readonly #video: HTMLVideoElement;
+  readonly #abort = new AbortController();
+  readonly #videoEdge = new LiveEdge();
+  readonly #audioEdge = new LiveEdge();
+  #hls: Hls | undefined;
+  #controller: LatencyController | undefined;
+  #timer: number | undefined;
+  #recoveredAt = -Infinity;
+  #started = false;
+  #following = true;
+  #stalls = 0;
+
+  constructor(video: HTMLVideoElement, playlist: string) {
+    super();
+    this.#video = video;
+    const listen = (event: string, handler: () => void): void =>
+      video.addEventListener(event, handler, { signal: this.#abort.signal });
+    listen('playing', () => {
+      this.#started = true;
+      this.dispatchEvent(new Event('playing'));
+    });
+    listen('waiting', () => this.#onWaiting());
+    listen('ended', () => this.#fail('ended'));
+    if (Hls.isSupported()) {
+      this.#playWithHls(playlist);
+    } else if (video.canPlayType('application/vnd.apple.mpegurl')) {
+      listen('error', () => this.#fail('network'));
+      video.src = playlist;
+    } else {
+      queueMicrotask(() => this.#fail('browser'));
+    }
+    void video.play().catch(() => undefined);
+  }
+
+  /** Whether the position is held at the target; off while the viewer looks back or pauses. */
+  get following(): boolean {
+    return this.#following;
+  }
+
+  set following(following: boolean) {
+    this.#following = following;
+    if (following) {
+      this.#jump();
+      void this.#video.play().catch(() => undefined);
+    } else {
+      this.#video.playbackRate = 1;
+    }
+  }
+
+  /** Times the buffer ran dry since the first picture. */
+  get stalls(): number {
+    return this.#stalls;
+  }
+
+  /** Seconds from the live edge to the playing position, as the controller sees it. */
+  get distance(): number | undefined {
+    const edge = this.#liveEdge();
+    return edge === undefined ? undefined : edge - this.#video.currentTime;
+  }
+
+  /** The distance that the controller holds. */
+  get target(): number | undefined {
+    return this.#controller?.target;
+  }
+
+  /** When the picture on screen entered the server, by the server's clock: Unix milliseconds. */
+  get playingDate(): number | undefined {
+    if (this.#hls) return this.#hls.playingDate?.getTime();
+    // Safari's own HLS.
+    const { getStartDate } = this.#video as { getStartDate?: () => Date };
+    const start = getStartDate?.call(this.#video).getTime();
+    return start === undefined || Number.isNaN(start) ? undefined : start + this.#video.currentTime * 1000;
+  }
+
+  /** The rungs to choose from, best first; empty where the browser chooses. */
+  get qualities(): Quality[] {
+    return (this.#hls?.levels ?? [])
+      .map(({ width, height, bitrate }, index) => ({
+        index,
+        bitrate,
+        label: height ? `${Math.min(width, height)}p` : `${Math.round(bitrate / 1000)} kbit/s`,
+      }))
+      .sort((a, b) => b.bitrate - a.bitrate);
+  }
+
+  /** The rung that plays, and whether it was chosen by hand. */
+  get quality(): { playing: number; chosen: number } {
+    const hls = this.#hls;
+    return { playing: hls?.currentLevel ?? AUTO, chosen: hls?.autoLevelEnabled ? AUTO : (hls?.loadLevel ?? AUTO) };
+  }
+
+  /** Plays this rung, or {@link AUTO}, from the next segment on. */
+  choose(index: number): void {
+    if (this.#hls) this.#hls.nextLevel = index;
+  }
+
+  destroy(): void {
+    this.#abort.abort();
+    clearInterval(this.#timer);
+    this.#video.playbackRate = 1;
+    if (this.#hls) {
+      this.#hls.destroy();
+    } else {
+      this.#video.removeAttribute('src');
+      this.#video.load();
+    }
+  }
+
+  #playWithHls(playlist: string): void {
+    const hls = new Hls(CONFIG);
+    this.#hls = hls;
+    hls.on(Events.ERROR, (_, error) => this.#onError(error));
+    hls.on(Events.MANIFEST_PARSED, () => this.dispatchEvent(new Event('qualities')));
+    hls.on(Events.LEVEL_SWITCHED, () => this.dispatchEvent(new Event('qualities')));
+    hls.on(Events.LEVEL_UPDATED, (_, { details }) => this.#onPlaylist(this.#videoEdge, details));
+    hls.on(Events.AUDIO_TRACK_UPDATED, (_, { details }) => this.#onPlaylist(this.#audioEdge, details));
+    hls.attachMedia(this.#video);
+    hls.loadSource(playlist);
+    this.#timer = window.setInterval(() => this.#hold(), TICK_MS);
+  }
+
+  #onPlaylist(edge: LiveEdge, details: LevelDetails): void {
+    if (!details.live) {
+      // What an ended stream left behind is not what a viewer of a live page came for.
+      if (!this.#started) this.#fail('ended');
+      return;
+    }
+    const partTarget = details.partTarget || details.targetduration;
+    this.#controller ??= new LatencyController(partTarget);
+    edge.observe(performance.now() / 1000 - details.age, details.edge, 1 + 3 * partTarget);
+  }
+
+  /** A moment is live once both its picture and its sound are listed. */
+  #liveEdge(): number | undefined {
+    const now = performance.now() / 1000;
+    const edges = [this.#videoEdge.at(now), this.#audioEdge.at(now)].filter((edge) => edge !== undefined);
+    return edges.length === 0 ? undefined : Math.min(...edges);
+  }
+
+  #hold(): void {
+    const video = this.#video;
+    const latency = this.distance;
+    if (!this.#controller || latency === undefined || !this.#following) return;
+    if (!this.#started || video.paused || video.seeking || video.readyState < HTMLMediaElement.HAVE_FUTURE_DATA) return;
+    const rate = this.#controller.update({ now: performance.now() / 1000, latency, ahead: ahead(video) });
+    if (rate === 'jump') this.#jump();
+    else if (video.playbackRate !== rate) video.playbackRate = rate;
+  }
+
+  /** Goes to the target, as far as it is listed; a step too small to matter is left to the playing speed. */
+  #jump(): void {
+    const edge = this.#liveEdge();
+    if (edge === undefined || !this.#controller) {
+      const { seekable } = this.#video;
+      if (seekable.length > 0 && !this.#hls) this.#video.currentTime = seekable.end(seekable.length - 1);
+      return;
+    }
+    const listed = Math.max(this.#videoEdge.listed, this.#audioEdge.listed);
+    const position = Math.min(edge, listed) - this.#controller.target;
+    if (position - this.#video.currentTime > 1) this.#video.currentTime = position;
+  }
+
+  #onWaiting(): void {
+    if (!this.#started || this.#video.seeking || this.#video.paused) return;
+    this.#stalls++;
+    this.#controller?.stalled(performance.now() / 1000);
+    this.dispatchEvent(new Event('stalled'));
+  }
+
+  #onError(error: ErrorData): void {
+    if (!error.fatal) return;
+    if (error.type === ErrorTypes.MEDIA_ERROR) {
+      if (error.details === 'manifestIncompatibleCodecsError') {
+        this.#fail('codec');
+      } else if (performance.now() - this.#recoveredAt > RECOVERY_INTERVAL_MS) {
+        this.#recoveredAt = performance.now();
+        this.#hls?.recoverMediaError();
+      } else {
+        this.#fail('media');
+      }
+    } else {
+      this.#fail('network');
+    }
+  }
+
+  #fail(failure: Failure): void {
+    if (this.#abort.signal.aborted) return;
+    this.#abort.abort();
+    this.dispatchEvent(new CustomEvent<Failure>('failed', { detail: failure }));
+  }
+}
+
+/** Seconds buffered in one piece from the playing position on. */
+function ahead({ buffered, currentTime }: HTMLVideoElement): number {
+  for (let range = 0; range < buffered.length; range++) {
+    if (buffered.start(range) <= currentTime + 0.05 && currentTime < buffered.end(range)) {
+      return buffered.end(range) - currentTime;
+    }
+  }
+  return 0;
+}
