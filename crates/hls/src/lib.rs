@@ -1,5 +1,24 @@
 //! Low-latency HLS playlists: window, rendering, delivery directives.
+//!
+//! [`MediaPlaylist`] is one rendition: parts and segments go in, the text of each generation comes
+//! out. [`Edge`] is what such a generation lists, small enough to copy: it says at once whether a
+//! blocked request can be answered. Nothing here knows a socket, a clock or a byte of media.
+//!
+//! Section numbers are those of draft-pantos-hls-rfc8216bis-22; docs/spec-map.md lists where each
+//! rule is kept and tested.
 
-/// What a media playlist lists at one instant.
-#[derive(Clone, Copy, Debug)]
-pub struct Edge;
+mod bandwidth;
+pub mod cache;
+mod date;
+mod directives;
+mod edge;
+pub mod multivariant;
+pub mod names;
+mod playlist;
+mod profile;
+
+pub use bandwidth::BandwidthMeter;
+pub use directives::{DirectiveError, Directives};
+pub use edge::{Edge, Resolution};
+pub use playlist::{MediaPlaylist, PartInfo, Removed, Rendered, RenditionReport};
+pub use profile::Profile;
