@@ -5,6 +5,7 @@ use std::fmt;
 use bytes::Bytes;
 use thiserror::Error;
 
+use crate::bits::{BitReader, unescape};
 use crate::{FrameRate, h264, hevc, nal};
 
 /// The video codecs nowcast carries.
@@ -40,6 +41,8 @@ pub struct VideoFormat {
     pub frame_rate: Option<FrameRate>,
     /// Bits per luma sample.
     pub bit_depth: u8,
+    /// Bits per chroma sample.
+    pub chroma_bit_depth: u8,
     /// chroma_format_idc: 0 monochrome, 1 4:2:0, 2 4:2:2, 3 4:4:4.
     pub chroma_format: u8,
     /// Fields may be coded on their own.
@@ -66,7 +69,7 @@ pub struct ParameterSets {
 }
 
 /// Why parameter sets could not be used.
-#[derive(Debug, Error, PartialEq, Eq)]
+#[derive(Clone, Debug, Error, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum ParameterSetsError {
     /// The bits end before the syntax does, or a value is out of its range.
@@ -76,19 +79,39 @@ pub enum ParameterSetsError {
 
 impl ParameterSets {
     /// The parameter sets an access unit carries, if it carries a full set.
+    ///
+    /// Of several sets with the same identifier the last counts, as in a decoder. Only what stands
+    /// before the picture is looked at, so that a picture without parameter sets costs next to nothing.
     #[must_use]
     pub fn find(codec: VideoCodec, annex_b: &Bytes) -> Option<Self> {
-        let (mut vps, mut sps, mut pps) = (None, None, Vec::new());
+        let (sps_kind, pps_kind, pps_header) = match codec {
+            VideoCodec::H264 => (h264::NAL_SPS, h264::NAL_PPS, 1),
+            VideoCodec::Hevc => (hevc::NAL_SPS, hevc::NAL_PPS, 2),
+        };
+        let mut before_picture =
+            nal::kinds(codec, annex_b).take_while(|&kind| !nal::is_slice(codec, kind));
+        if !before_picture.any(|kind| kind == sps_kind) {
+            return None;
+        }
+
+        let (mut vps, mut sps, mut pps) = (None, None, Vec::<Bytes>::new());
+        let id = |unit: &[u8]| {
+            let payload = unescape(unit.get(pps_header..).unwrap_or_default());
+            BitReader::new(&payload).ue().ok()
+        };
         for unit in nal::units(annex_b) {
-            match (codec, nal::kind(codec, &unit)) {
-                (VideoCodec::H264, h264::NAL_SPS) | (VideoCodec::Hevc, hevc::NAL_SPS) => {
-                    sps = Some(unit)
+            let kind = nal::kind(codec, &unit);
+            if kind == sps_kind {
+                sps = Some(unit);
+            } else if kind == pps_kind {
+                match pps.iter_mut().find(|known| id(known) == id(&unit)) {
+                    Some(known) => *known = unit,
+                    None => pps.push(unit),
                 }
-                (VideoCodec::H264, h264::NAL_PPS) | (VideoCodec::Hevc, hevc::NAL_PPS) => {
-                    pps.push(unit)
-                }
-                (VideoCodec::Hevc, hevc::NAL_VPS) => vps = Some(unit),
-                _ => {}
+            } else if codec == VideoCodec::Hevc && kind == hevc::NAL_VPS {
+                vps = Some(unit);
+            } else if nal::is_slice(codec, kind) {
+                break;
             }
         }
         if pps.is_empty() || (codec == VideoCodec::Hevc && vps.is_none()) {

@@ -4,14 +4,16 @@
 
 mod aac;
 mod access_unit;
+mod bits;
 mod codec;
 mod grid;
 pub mod h264;
 pub mod hevc;
 pub mod nal;
 mod time;
+mod vui;
 
-pub use aac::{AacConfig, AacError};
+pub use aac::{AacConfig, AacError, AdtsHeader};
 pub use access_unit::{AccessUnit, AudioFrame};
 pub use codec::{ParameterSets, ParameterSetsError, VideoCodec, VideoFormat};
 pub use grid::{Grid, Seconds5};

@@ -1,25 +1,17 @@
 //! NAL units in Annex B form (start codes) and in length-prefixed form (ISO 14496-15).
 
 use bytes::{BufMut, Bytes, BytesMut};
+use memchr::memmem;
 
 use crate::{VideoCodec, h264, hevc};
 
 /// The NAL units of an Annex B byte stream, without start codes, in order; empty ones are left out.
 pub fn units(annex_b: &Bytes) -> impl Iterator<Item = Bytes> + '_ {
-    let mut from = next_start_code(annex_b, 0).map(|(_, after)| after);
+    let mut starts = starts(annex_b).peekable();
     std::iter::from_fn(move || {
         loop {
-            let start = from?;
-            let end = match next_start_code(annex_b, start) {
-                Some((at, after)) => {
-                    from = Some(after);
-                    at
-                }
-                None => {
-                    from = None;
-                    annex_b.len()
-                }
-            };
+            let start = starts.next()?;
+            let end = starts.peek().map_or(annex_b.len(), |next| next - START_CODE.len());
             // trailing_zero_8bits belong to no NAL unit (H.264 §B.1.1).
             let zeros = annex_b[start..end].iter().rev().take_while(|&&byte| byte == 0).count();
             if start < end - zeros {
@@ -27,6 +19,27 @@ pub fn units(annex_b: &Bytes) -> impl Iterator<Item = Bytes> + '_ {
             }
         }
     })
+}
+
+/// The types of the NAL units of an Annex B byte stream; looks no further than the caller asks.
+pub fn kinds(codec: VideoCodec, annex_b: &[u8]) -> impl Iterator<Item = u8> + '_ {
+    starts(annex_b).map(move |at| kind(codec, &annex_b[at..]))
+}
+
+/// nal_unit_type of an access unit's first coded slice, which all slices of the picture share;
+/// `None` where there is no picture in it.
+#[must_use]
+pub fn picture_kind(codec: VideoCodec, annex_b: &[u8]) -> Option<u8> {
+    kinds(codec, annex_b).find(|&kind| is_slice(codec, kind))
+}
+
+/// Is this type a coded slice of a picture?
+#[must_use]
+pub const fn is_slice(codec: VideoCodec, kind: u8) -> bool {
+    match codec {
+        VideoCodec::H264 => h264::is_slice(kind),
+        VideoCodec::Hevc => hevc::is_slice(kind),
+    }
 }
 
 /// nal_unit_type of a NAL unit; 255 for an empty one.
@@ -67,22 +80,73 @@ pub fn to_length_prefixed(codec: VideoCodec, annex_b: &Bytes) -> Bytes {
 
 /// Is there a picture that decoding can start at?
 #[must_use]
-pub fn has_random_access(codec: VideoCodec, annex_b: &Bytes) -> bool {
-    units(annex_b).any(|unit| match (codec, kind(codec, &unit)) {
-        (VideoCodec::H264, kind) => kind == h264::NAL_IDR,
-        (VideoCodec::Hevc, kind) => hevc::is_irap(kind),
+pub fn has_random_access(codec: VideoCodec, annex_b: &[u8]) -> bool {
+    picture_kind(codec, annex_b).is_some_and(|kind| match codec {
+        VideoCodec::H264 => kind == h264::NAL_IDR,
+        VideoCodec::Hevc => hevc::is_irap(kind),
     })
 }
 
-/// The next `00 00 01` at or after `from`: where it (with a leading zero, if any) starts, and where it ends.
-fn next_start_code(bytes: &[u8], from: usize) -> Option<(usize, usize)> {
-    let mut at = from;
-    loop {
-        // Search for the 01: it is much rarer than 00 in coded video.
-        let one = at + bytes.get(at..)?.iter().position(|&byte| byte == 1)?;
-        if one >= from + 2 && bytes[one - 1] == 0 && bytes[one - 2] == 0 {
-            return Some((one - 2, one + 1));
+/// What stands before every NAL unit of a byte stream; a zero more may stand before it (H.264 §B.1.1).
+const START_CODE: &[u8] = &[0, 0, 1];
+
+/// Where the NAL units start, behind their start codes.
+fn starts(annex_b: &[u8]) -> impl Iterator<Item = usize> + '_ {
+    memmem::find_iter(annex_b, START_CODE).map(|at| at + START_CODE.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The NAL units by the letter of H.264 §B.1.2, one byte at a time.
+    fn units_by_the_letter(bytes: &[u8]) -> Vec<Vec<u8>> {
+        let mut units: Vec<Vec<u8>> = Vec::new();
+        let mut started = false;
+        let mut at = 0;
+        while at < bytes.len() {
+            if bytes[at..].starts_with(&[0, 0, 1]) {
+                units.push(Vec::new());
+                started = true;
+                at += 3;
+            } else {
+                if started {
+                    units.last_mut().unwrap().push(bytes[at]);
+                }
+                at += 1;
+            }
         }
-        at = one + 1;
+        for unit in &mut units {
+            while unit.last() == Some(&0) {
+                unit.pop();
+            }
+        }
+        units.retain(|unit| !unit.is_empty());
+        units
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_split_by_the_letter_of_the_standard(
+            bytes in proptest::collection::vec(prop_oneof![Just(0_u8), Just(1), Just(3), any::<u8>()], 0..300)
+        ) {
+            let bytes = Bytes::from(bytes);
+            let units: Vec<Vec<u8>> = units(&bytes).map(|unit| unit.to_vec()).collect();
+            prop_assert_eq!(units, units_by_the_letter(&bytes));
+        }
+    }
+
+    #[test]
+    fn a_sample_holds_the_slices_behind_their_lengths_and_no_parameter_sets() {
+        let annex_b = Bytes::from_static(&[
+            0, 0, 0, 1, 9, 0xf0, 0, 0, 0, 1, 0x67, 1, 2, 0, 0, 1, 0x68, 3, 0, 0, 1, 6, 4, 0, 0, 0,
+            1, 0x65, 5, 6, 0, 0, 1, 0x65, 7, 0, 0,
+        ]);
+        let sample = to_length_prefixed(VideoCodec::H264, &annex_b);
+        assert_eq!(&sample[..], [0, 0, 0, 2, 6, 4, 0, 0, 0, 3, 0x65, 5, 6, 0, 0, 0, 2, 0x65, 7]);
+        assert!(has_random_access(VideoCodec::H264, &annex_b));
+        assert_eq!(picture_kind(VideoCodec::H264, &annex_b[..22]), None);
     }
 }

@@ -1,1 +1,3 @@
 //! Builders and independent readers for tests.
+
+pub mod tools;
