@@ -1,0 +1,1 @@
+//! What this machine can encode, for `nowcast doctor`.
