@@ -50,19 +50,21 @@ impl Edge {
             }
             part => (msn, part),
         };
-        if msn < self.open_msn
-            || (msn == self.open_msn && part.is_some_and(|p| p < self.open_parts))
-        {
+        let listed = match part {
+            None => last_complete.is_some_and(|last| msn <= last),
+            Some(part) => {
+                (msn, part) < (self.open_msn, self.open_parts) && self.report_position().is_some()
+            }
+        };
+        if listed {
             return Resolution::Ready;
         }
         // In the segment after the open one, the least a part can be ahead is when nothing more
         // comes of the open one.
-        let ahead = match (part, msn == self.open_msn) {
-            (Some(part), true) => u64::from(part - self.open_parts) + 1,
-            (Some(part), false) => u64::from(part) + 1,
-            (None, _) => 0,
-        };
-        if msn - self.open_msn > 1 || ahead > u64::from(self.advance_parts) {
+        let segments_ahead = msn.saturating_sub(self.open_msn);
+        let listed_parts = if segments_ahead == 0 { self.open_parts } else { 0 };
+        let parts_ahead = part.map_or(0, |part| u64::from(part.saturating_sub(listed_parts)) + 1);
+        if segments_ahead > 1 || parts_ahead > u64::from(self.advance_parts) {
             return Resolution::BadRequest(DirectiveError::TooFarAhead {
                 msn: self.open_msn,
                 part: self.open_parts,

@@ -1,3 +1,4 @@
 //! Builders and independent readers for tests.
 
+pub mod m3u8;
 pub mod tools;
