@@ -1,10 +1,16 @@
 //! The configuration: `nowcast.toml`, `NOWCAST_…` variables and flags, made into values that are legal.
 
+mod load;
+mod read;
+pub mod units;
+
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::flow::StreamName;
+
+pub use read::{Fault, Overrides};
 
 /// The whole configuration, checked.
 #[derive(Clone, Debug)]
@@ -98,5 +104,24 @@ impl Config {
         self.streams.iter().find(|stream| stream.name == *name).cloned().or_else(|| {
             self.template.clone().map(|template| StreamConfig { name: name.clone(), ..template })
         })
+    }
+}
+
+impl StreamConfig {
+    /// A stream with every default, which nobody may publish to yet.
+    #[must_use]
+    pub fn standard(name: StreamName) -> Self {
+        Self {
+            name,
+            key: None,
+            open: false,
+            passphrase: None,
+            mode: Mode::Transcode,
+            ladder: "h264-720p".to_owned(),
+            part: Duration::from_millis(334),
+            segment: Duration::from_secs(2),
+            window: Duration::from_secs(60),
+            grace: Duration::from_secs(30),
+        }
     }
 }

@@ -6,11 +6,15 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use nowcast_media::{AccessUnit, Grid, VideoFormat};
 use nowcast_mpegts as mpegts;
 use tokio::sync::{mpsc, watch};
@@ -172,9 +176,22 @@ pub struct Compressed {
     pub gzip: Bytes,
 }
 
+impl Compressed {
+    /// Compresses `text` once.
+    #[must_use]
+    pub fn new(text: String) -> Self {
+        let mut encoder = GzEncoder::new(Vec::with_capacity(text.len() / 3), Compression::new(5));
+        // Writing to memory cannot fail; were it to, players get the text as it is.
+        let gzip = encoder.write_all(text.as_bytes()).and_then(|()| encoder.finish()).unwrap_or_default();
+        Self { plain: text.into(), gzip: gzip.into() }
+    }
+}
+
 /// One instant of one rendition: all an origin needs to answer, immutable.
 #[derive(Clone, Debug)]
 pub struct RenditionView {
+    /// When it was shown, for the delay of the answers it wakes.
+    pub published: Instant,
     /// What is listed, for blocking reload.
     pub edge: nowcast_hls::Edge,
     /// The media playlist.
@@ -207,6 +224,8 @@ pub struct SegmentView {
 pub struct Session {
     /// The path element below the stream's name; never used twice.
     pub prefix: String,
+    /// What its playlists promise, for the lifetimes of what a cache may keep.
+    pub profile: nowcast_hls::Profile,
     /// The multivariant playlist, once every rendition can be played.
     pub multivariant: watch::Receiver<Option<Compressed>>,
     /// Media playlists by rendition name (`720p`, `audio`, `source`).
@@ -219,9 +238,22 @@ pub struct Stream {
     /// Its name.
     pub name: StreamName,
     /// Sessions still served, the newest last.
-    pub sessions: ArcSwap<Vec<Arc<Session>>>,
+    pub sessions: Arc<ArcSwap<Vec<Arc<Session>>>>,
     /// Its state, for the operator and for `/`.
     pub status: watch::Receiver<StreamStatus>,
+    /// What it can be told to do.
+    pub control: mpsc::Sender<Control>,
+}
+
+/// What a stream's task can be told.
+#[derive(Debug)]
+pub enum Control {
+    /// A publisher was let in.
+    Publish(Publisher),
+    /// Close the publisher's connection; answers whether there was one.
+    Kick(tokio::sync::oneshot::Sender<bool>),
+    /// New settings; they hold from the next session on.
+    Configure(Box<crate::config::StreamConfig>),
 }
 
 /// Every stream there is; read without a lock.

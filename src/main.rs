@@ -1,2 +1,7 @@
 //! The `nowcast` binary.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    nowcast::cli::main()
+}

@@ -1,0 +1,263 @@
+//! The composition root: the only file that names all parts of the server and joins them.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Context, Result, anyhow};
+use arc_swap::ArcSwap;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tracing::{error, info, warn};
+
+use crate::config::{Config, StreamConfig};
+use crate::flow::{Control, Publisher, StreamName, Streams};
+use crate::state::State;
+use crate::{encode, ingest, ops, origin, publish};
+
+/// The name of the stream that is made when none is configured.
+const DEFAULT_STREAM: &str = "live";
+
+/// The runtime that every command with a network runs on.
+///
+/// # Errors
+/// The system gives no threads.
+pub fn runtime() -> Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no threads to run on")
+}
+
+/// The configuration with the stream `live` added when it has none, under the key its state
+/// directory holds, if there is one already.
+///
+/// # Errors
+/// None today; the name is a legal one.
+pub fn with_default_stream(mut config: Config) -> Result<Config> {
+    if config.streams.is_empty() && config.template.is_none() {
+        let key = crate::state::known_publish_key(&config.state_dir);
+        config.streams.push(StreamConfig { key, ..default_stream()? });
+    }
+    Ok(config)
+}
+
+fn default_stream() -> Result<StreamConfig> {
+    let name =
+        StreamName::new(DEFAULT_STREAM).ok_or_else(|| anyhow!("{DEFAULT_STREAM} is a name"))?;
+    Ok(StreamConfig::standard(name))
+}
+
+/// A server whose ports are bound.
+pub struct Server {
+    config: Arc<ArcSwap<Config>>,
+    made_key: bool,
+    streams: Arc<Streams>,
+    setting: publish::Setting,
+    ready: Arc<AtomicBool>,
+    srt: ingest::Listener,
+    http: TcpListener,
+    ops: TcpListener,
+    _state: State,
+}
+
+impl Server {
+    /// Takes the state directory and binds every port.
+    ///
+    /// # Errors
+    /// A sentence about what is in the way and what to do.
+    pub async fn start(mut config: Config) -> Result<Self> {
+        let state = State::open(&config.state_dir)?;
+        let made_key = lock_default_stream(&mut config, &state)?;
+        let start_counter = state.count_start()?;
+        let http = bind("http", config.http.listen).await?;
+        let ops = bind("ops", config.ops.listen).await?;
+        config.http.listen = http.local_addr()?;
+        config.ops.listen = ops.local_addr()?;
+        let config = Arc::new(ArcSwap::from_pointee(config));
+        let srt = ingest::Listener::bind(Arc::clone(&config))?;
+        let mut bound = Config::clone(&config.load());
+        bound.srt.listen = srt.local_addr();
+        config.store(Arc::new(bound));
+        let start_encoder: publish::StartEncoder =
+            Arc::new(|job| encode::spawn(job, encode::Options::default()));
+        let setting = publish::Setting { start_encoder, start_counter };
+        let streams = Arc::new(Streams::default());
+        for stream in &config.load().streams {
+            streams.insert(publish::spawn(stream.clone(), setting.clone()));
+        }
+        let ready = Arc::new(AtomicBool::new(false));
+        Ok(Self { config, made_key, streams, setting, ready, srt, http, ops, _state: state })
+    }
+
+    /// The configuration in force, with the addresses that were bound.
+    #[must_use]
+    pub fn config(&self) -> Arc<Config> {
+        self.config.load_full()
+    }
+
+    /// Whether the publish key was made by this server, as none was configured.
+    #[must_use]
+    pub fn made_key(&self) -> bool {
+        self.made_key
+    }
+
+    /// Serves until SIGINT or SIGTERM; SIGHUP reads the streams and keys again by `reload`.
+    pub async fn run(self, reload: impl Fn() -> Result<Config, String>) {
+        let (stop, stopped) = watch::channel(false);
+        let origin = Arc::new(origin::Origin::new(Arc::clone(&self.streams)));
+        let kick = {
+            let streams = Arc::clone(&self.streams);
+            move |name: String| kick(Arc::clone(&streams), name)
+        };
+        let desk = ops::Desk::new(
+            Arc::clone(&self.streams),
+            Arc::clone(&origin),
+            Arc::clone(&self.ready),
+            self.config.load().ops.token.clone(),
+            kick,
+        );
+        let on_publisher = {
+            let (streams, config) = (Arc::clone(&self.streams), Arc::clone(&self.config));
+            let setting = self.setting.clone();
+            move |publisher| admit(&streams, &config, &setting, publisher)
+        };
+        let srt = tokio::spawn(self.srt.run(on_publisher, stopped.clone()));
+        let http = tokio::spawn(origin::serve(self.http, origin, stopped.clone()));
+        let ops = tokio::spawn(ops::serve(self.ops, Arc::new(desk), stopped));
+        self.ready.store(true, Ordering::Release);
+        wait_for_stop(|| match reload() {
+            Ok(config) => apply(&self.config, &self.streams, &self.setting, config),
+            Err(faults) => error!("the new configuration is not taken: {faults}"),
+        })
+        .await;
+        info!("stopping: held requests are answered, publishers and workers let go");
+        self.ready.store(false, Ordering::Release);
+        stop.send_replace(true);
+        for (part, task) in [("srt", srt), ("http", http), ("ops", ops)] {
+            if let Err(error) = task.await {
+                error!(part, %error, "a listener ended badly");
+            }
+        }
+    }
+}
+
+/// Gives the stream `live` its key when the configuration names no stream.
+fn lock_default_stream(config: &mut Config, state: &State) -> Result<bool> {
+    let none = config.streams.is_empty() && config.template.is_none();
+    let keyless = |stream: &StreamConfig| {
+        stream.name.as_str() == DEFAULT_STREAM
+            && !stream.open
+            && stream.passphrase.is_none()
+            && stream.key.is_none()
+    };
+    if !none && !config.streams.iter().any(keyless) {
+        return Ok(false);
+    }
+    config.streams.retain(|stream| !keyless(stream));
+    config.streams.push(StreamConfig { key: Some(state.publish_key()?), ..default_stream()? });
+    Ok(true)
+}
+
+async fn bind(part: &str, address: std::net::SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(address).await.map_err(|error| {
+        anyhow!(
+            "[{part}] cannot listen on {address}: {error}; stop what uses the port, or choose another with --{part}"
+        )
+    })
+}
+
+/// Hands a publisher to its stream's task; a stream known only by the template gets its task now.
+fn admit(
+    streams: &Streams,
+    config: &ArcSwap<Config>,
+    setting: &publish::Setting,
+    publisher: Publisher,
+) {
+    let stream = streams.find(publisher.stream.as_str()).or_else(|| {
+        let config = config.load().stream(&publisher.stream)?;
+        let stream = publish::spawn(config, setting.clone());
+        streams.insert(Arc::clone(&stream));
+        Some(stream)
+    });
+    let name = publisher.stream.clone();
+    let sent = stream.map(|stream| stream.control.try_send(Control::Publish(publisher)));
+    if !matches!(sent, Some(Ok(()))) {
+        warn!(stream = %name, "the stream's task takes nobody in; the publisher is let go and may call again");
+    }
+}
+
+async fn kick(streams: Arc<Streams>, name: String) -> Result<bool, String> {
+    let stream = streams.find(&name).ok_or_else(|| format!("there is no stream {name:?}"))?;
+    let (answer, answered) = tokio::sync::oneshot::channel();
+    stream
+        .control
+        .send(Control::Kick(answer))
+        .await
+        .map_err(|_| "the stream has ended".to_owned())?;
+    answered.await.map_err(|_| "the stream has ended".to_owned())
+}
+
+/// Takes streams and keys from a new configuration; whoever publishes stays connected.
+fn apply(shared: &ArcSwap<Config>, streams: &Streams, setting: &publish::Setting, new: Config) {
+    let old = shared.load_full();
+    let fixed = Config { streams: Vec::new(), template: None, ..Config::clone(&old) };
+    let mut next = Config { streams: new.streams.clone(), template: new.template.clone(), ..fixed };
+    if next.streams.is_empty() && next.template.is_none() {
+        next.streams.clone_from(&old.streams);
+    }
+    for (part, same) in [
+        ("[srt]", new.srt.latency == old.srt.latency && new.srt.idle == old.srt.idle),
+        ("[http]", new.http.public_url == old.http.public_url),
+        ("[state]", new.state_dir == old.state_dir),
+    ] {
+        if !same {
+            warn!("{part} changed: that takes a restart; streams and keys are taken now");
+        }
+    }
+    for stream in &next.streams {
+        match streams.find(stream.name.as_str()) {
+            Some(known) => {
+                if known.control.try_send(Control::Configure(Box::new(stream.clone()))).is_err() {
+                    warn!(stream = %stream.name, "the stream's task is busy; send SIGHUP again");
+                }
+            }
+            None => streams.insert(publish::spawn(stream.clone(), setting.clone())),
+        }
+    }
+    for stream in streams.all() {
+        if next.stream(&stream.name).is_none() {
+            streams.remove(&stream.name);
+        }
+    }
+    info!(streams = next.streams.len(), "configuration read again");
+    shared.store(Arc::new(next));
+}
+
+async fn wait_for_stop(reload: impl Fn()) {
+    let signals = (
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::terminate()),
+        signal(SignalKind::hangup()),
+    );
+    let (Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)) = signals else {
+        error!("signals cannot be caught; the server runs until it is killed");
+        return std::future::pending().await;
+    };
+    loop {
+        tokio::select! {
+            _ = interrupt.recv() => return,
+            _ = terminate.recv() => return,
+            _ = hangup.recv() => reload(),
+        }
+    }
+}
+
+/// A directory of its own that goes with the value.
+///
+/// # Errors
+/// The temporary directory cannot be written.
+pub fn temporary_dir(parent: &Path) -> Result<std::path::PathBuf> {
+    let dir = parent.join(format!("nowcast-{}", std::process::id()));
+    std::fs::create_dir_all(&dir)
+        .with_context(|| format!("{} cannot be created", dir.display()))?;
+    Ok(dir)
+}

@@ -1,0 +1,120 @@
+//! `nowcast check`: the effective configuration, secrets masked.
+
+use std::fmt::Write;
+
+use super::{Failure, print, print_json};
+use crate::config::units::show_duration;
+use crate::config::{Config, Mode, StreamConfig};
+
+pub(super) fn run(config: &Config, json: bool) -> Result<(), Failure> {
+    let streams: Vec<_> = config
+        .streams
+        .iter()
+        .map(|stream| (stream.name.to_string(), stream))
+        .chain(config.template.iter().map(|stream| ("*".to_owned(), stream)))
+        .collect();
+    if json {
+        return print_json(&serde_json::json!({
+            "srt": {
+                "listen": config.srt.listen,
+                "latency": show_duration(config.srt.latency),
+                "idle": show_duration(config.srt.idle),
+            },
+            "http": {
+                "listen": config.http.listen,
+                "public_url": config.http.public_url,
+                "trusted_proxies": networks(config),
+                "allowed_origins": config.http.allowed_origins,
+            },
+            "ops": { "listen": config.ops.listen, "token": config.ops.token.as_ref().map(|_| MASK) },
+            "state": { "dir": config.state_dir },
+            "stream": streams.iter().map(|(name, stream)| json_stream(name, stream)).collect::<Vec<_>>(),
+        }));
+    }
+    let mut text = format!(
+        "[srt]\nlisten = \"{}\"\nlatency = \"{}\"\nidle = \"{}\"\n\n[http]\nlisten = \"{}\"\n",
+        config.srt.listen,
+        show_duration(config.srt.latency),
+        show_duration(config.srt.idle),
+        config.http.listen,
+    );
+    if let Some(url) = &config.http.public_url {
+        line(&mut text, "public_url", url);
+    }
+    for (key, list) in [
+        ("trusted_proxies", networks(config)),
+        ("allowed_origins", config.http.allowed_origins.clone()),
+    ] {
+        if !list.is_empty() {
+            writeln!(text, "{key} = {list:?}").ok();
+        }
+    }
+    write!(text, "\n[ops]\nlisten = \"{}\"\n", config.ops.listen).ok();
+    if config.ops.token.is_some() {
+        line(&mut text, "token", MASK);
+    }
+    write!(text, "\n[state]\ndir = \"{}\"\n", config.state_dir.display()).ok();
+    for (name, stream) in &streams {
+        text.push_str("\n[[stream]]\n");
+        line(&mut text, "name", name);
+        for (key, secret) in [("key", &stream.key), ("passphrase", &stream.passphrase)] {
+            if secret.is_some() {
+                line(&mut text, key, MASK);
+            }
+        }
+        if stream.open {
+            text.push_str("open = true\n");
+        }
+        line(&mut text, "mode", mode(stream));
+        line(&mut text, "ladder", &stream.ladder);
+        for (key, span) in durations(stream) {
+            line(&mut text, key, &show_duration(span));
+        }
+    }
+    if streams.is_empty() {
+        text.push_str("\n# no [[stream]]: `serve` makes the stream \"live\" and a key for it\n");
+    }
+    print(text.as_bytes())
+}
+
+const MASK: &str = "********";
+
+fn line(text: &mut String, key: &str, value: &str) {
+    // Writing to a string cannot fail.
+    writeln!(text, "{key} = \"{value}\"").ok();
+}
+
+fn mode(stream: &StreamConfig) -> &'static str {
+    match stream.mode {
+        Mode::Transcode => "transcode",
+        Mode::Passthrough => "passthrough",
+    }
+}
+
+fn durations(stream: &StreamConfig) -> [(&'static str, std::time::Duration); 4] {
+    [
+        ("part", stream.part),
+        ("segment", stream.segment),
+        ("window", stream.window),
+        ("grace", stream.grace),
+    ]
+}
+
+fn networks(config: &Config) -> Vec<String> {
+    config.http.trusted_proxies.iter().map(|(ip, bits)| format!("{ip}/{bits}")).collect()
+}
+
+fn json_stream(name: &str, stream: &StreamConfig) -> serde_json::Value {
+    let mut value = serde_json::json!({
+        "name": name,
+        "key": stream.key.as_ref().map(|_| MASK),
+        "passphrase": stream.passphrase.as_ref().map(|_| MASK),
+        "open": stream.open,
+        "mode": mode(stream),
+        "ladder": stream.ladder,
+    });
+    for (key, span) in durations(stream) {
+        value[key] = show_duration(span).into();
+    }
+    value
+}

@@ -1,0 +1,139 @@
+//! `nowcast streams`: what a running server does, asked over its ops listener.
+
+use std::fmt::Write;
+
+use anyhow::{Context, anyhow};
+use clap::{Args, Subcommand};
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+use serde_json::Value;
+
+use super::{Failure, print, print_json};
+use crate::app;
+use crate::config::Config;
+
+#[derive(Args, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(super) struct Streams {
+    #[command(subcommand)]
+    verb: Option<Verb>,
+    /// Only this stream.
+    stream: Option<String>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Close the publisher's connection; it may come back.
+    Kick {
+        /// The stream.
+        stream: String,
+    },
+}
+
+pub(super) fn run(config: &Config, args: &Streams) -> Result<(), Failure> {
+    app::runtime()?.block_on(async {
+        if let Some(Verb::Kick { stream }) = &args.verb {
+            ask(config, "POST", &format!("/api/v1/streams/{stream}/kick")).await?;
+            return Ok(());
+        }
+        let value = match &args.stream {
+            Some(stream) => {
+                Value::Array(vec![ask(config, "GET", &format!("/api/v1/streams/{stream}")).await?])
+            }
+            None => ask(config, "GET", "/api/v1/streams").await?,
+        };
+        if args.json {
+            return match (&args.stream, value) {
+                (Some(_), Value::Array(mut one)) => print_json(&one.remove(0)),
+                (_, value) => print_json(&value),
+            };
+        }
+        print(table(&value).as_bytes())
+    })
+}
+
+/// One request to the ops listener of the running server.
+async fn ask(config: &Config, method: &str, path: &str) -> Result<Value, Failure> {
+    let mut address = config.ops.listen;
+    if address.ip().is_unspecified() {
+        address.set_ip(if address.is_ipv4() {
+            std::net::Ipv4Addr::LOCALHOST.into()
+        } else {
+            std::net::Ipv6Addr::LOCALHOST.into()
+        });
+    }
+    let mut request =
+        http::Request::builder().method(method).uri(format!("http://{address}{path}"));
+    if let Some(token) = &config.ops.token {
+        request = request.header("authorization", format!("Bearer {token}"));
+    }
+    let request = request.body(Empty::<bytes::Bytes>::new()).context("the request")?;
+    let client = Client::builder(TokioExecutor::new()).build_http();
+    let response = client.request(request).await.map_err(|error| {
+        anyhow!("no server answers at {address} ({error}); start one with `nowcast serve`, or name its [ops] listen with NOWCAST_OPS_LISTEN")
+    })?;
+    let status = response.status();
+    let body = Limited::new(response.into_body(), 16 << 20).collect().await;
+    let body = body.map_err(|error| anyhow!("{error}"))?.to_bytes();
+    if !status.is_success() {
+        return Err(anyhow!("{}", String::from_utf8_lossy(&body).trim()).into());
+    }
+    if body.is_empty() {
+        return Ok(Value::Null);
+    }
+    Ok(serde_json::from_slice(&body).context("the server's answer is no JSON")?)
+}
+
+fn table(streams: &Value) -> String {
+    let mut text = String::new();
+    for stream in streams.as_array().into_iter().flatten() {
+        let field = |key: &str| stream[key].as_str().unwrap_or("-").to_owned();
+        writeln!(text, "{:<16} {:<12} {}", field("name"), field("phase"), field("source")).ok();
+        if let Some(problem) = stream["problem"].as_str() {
+            writeln!(text, "  problem    {problem}").ok();
+        }
+        let ingest = &stream["ingest"];
+        if ingest.is_object() {
+            writeln!(
+                text,
+                "  publisher  {} · {} kbit/s · RTT {} ms · latency {} ms · lost {} · given up {}",
+                field("publisher"),
+                ingest["bitrate"].as_u64().unwrap_or(0) / 1000,
+                ingest["rtt_ms"].as_f64().unwrap_or(0.0).round(),
+                ingest["latency_ms"],
+                ingest["packets_lost"],
+                ingest["packets_dropped"],
+            )
+            .ok();
+        }
+        let encoder = &stream["encoder"];
+        if encoder.is_object() {
+            writeln!(
+                text,
+                "  encoder    pid {} · delay {:.0} ms · restarts {}",
+                encoder["pid"],
+                encoder["delay_ms"].as_f64().unwrap_or(0.0),
+                encoder["restarts"],
+            )
+            .ok();
+        }
+        for rendition in stream["renditions"].as_array().into_iter().flatten() {
+            writeln!(
+                text,
+                "  {:<10} {} · {}x{} · {} kbit/s · part delay {:.1} ms",
+                rendition["name"].as_str().unwrap_or("-"),
+                rendition["codecs"].as_str().unwrap_or("-"),
+                rendition["width"],
+                rendition["height"],
+                rendition["bitrate"].as_u64().unwrap_or(0) / 1000,
+                rendition["part_delay_ms"].as_f64().unwrap_or(0.0),
+            )
+            .ok();
+        }
+    }
+    if text.is_empty() { "no streams\n".to_owned() } else { text }
+}

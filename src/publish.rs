@@ -1,0 +1,10 @@
+//! From pictures and sound to parts and playlists: one task per stream, the only writer of its sessions.
+
+mod probe;
+mod rendition;
+mod session;
+mod task;
+mod timeline;
+mod variants;
+
+pub use task::{Setting, StartEncoder, spawn};

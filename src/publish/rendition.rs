@@ -1,0 +1,244 @@
+//! One rendition: its packager, its playlist and its bytes, made into the views the origin serves.
+
+use std::collections::VecDeque;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::Duration;
+use std::time::Instant;
+
+use bytes::Bytes;
+use nowcast_cmaf::{AudioPackager, Output, Part, VideoPackager};
+use nowcast_hls::{BandwidthMeter, MediaPlaylist, PartInfo, Profile, RenditionReport, names};
+use nowcast_media::MediaTime;
+use tokio::sync::watch;
+
+use crate::flow::{Compressed, RenditionStatus, RenditionView, SegmentView};
+
+/// What cuts the rendition's parts.
+#[derive(Debug)]
+pub(super) enum Packager {
+    Video(VideoPackager),
+    Audio(AudioPackager),
+}
+
+impl Packager {
+    fn poll_output(&mut self) -> Option<Output> {
+        match self {
+            Self::Video(packager) => packager.poll_output(),
+            Self::Audio(packager) => packager.poll_output(),
+        }
+    }
+
+    pub(super) fn restart(&mut self) {
+        match self {
+            Self::Video(packager) => packager.restart(),
+            Self::Audio(packager) => packager.restart(),
+        }
+    }
+
+    /// Where the next segment begins, after a restart; video begins with its picture anyway.
+    pub(super) fn begin_at(&mut self, at: MediaTime) {
+        if let Self::Audio(packager) = self {
+            packager.begin_at(at);
+        }
+    }
+
+    /// Where the media taken so far ends.
+    pub(super) fn end(&self) -> MediaTime {
+        match self {
+            Self::Video(packager) => packager.end(),
+            Self::Audio(packager) => packager.end(),
+        }
+    }
+
+    pub(super) fn set_anchor(&mut self, unix_micros: i64) {
+        match self {
+            Self::Video(packager) => packager.set_anchor(unix_micros),
+            Self::Audio(packager) => packager.set_anchor(unix_micros),
+        }
+    }
+}
+
+/// One rendition of a live session.
+#[derive(Debug)]
+pub(super) struct Rendition {
+    pub(super) packager: Packager,
+    pub(super) status: RenditionStatus,
+    pub(super) meter: BandwidthMeter,
+    /// Its media playlist as the others' reports name it.
+    uri: String,
+    timescale: NonZeroU32,
+    segment: (MediaTime, u64),
+    playlist: MediaPlaylist,
+    init: Arc<str>,
+    inits: Vec<(Arc<str>, Bytes)>,
+    segments: VecDeque<Arc<SegmentView>>,
+    next_part: u64,
+    next_msn: u64,
+    discontinuity: bool,
+    view: watch::Sender<Arc<RenditionView>>,
+}
+
+impl Rendition {
+    pub(super) fn new(name: &str, packager: Packager, timescale: u32, profile: Profile) -> Self {
+        let timescale = NonZeroU32::new(timescale).unwrap_or(NonZeroU32::MIN);
+        let playlist = MediaPlaylist::new(profile, timescale.get(), 0);
+        let empty = RenditionView {
+            published: Instant::now(),
+            edge: playlist.edge(),
+            full: Compressed::new(String::new()),
+            delta: None,
+            inits: Vec::new(),
+            segments: Vec::new(),
+            next_part: Some(0),
+        };
+        Self {
+            packager,
+            status: RenditionStatus { name: name.to_owned(), ..RenditionStatus::default() },
+            meter: BandwidthMeter::new(profile.target_duration),
+            uri: format!("../{name}/index.m3u8"),
+            timescale,
+            segment: Default::default(),
+            playlist,
+            init: "".into(),
+            inits: Vec::new(),
+            segments: VecDeque::new(),
+            next_part: 0,
+            next_msn: 0,
+            discontinuity: false,
+            view: watch::Sender::new(Arc::new(empty)),
+        }
+    }
+
+    /// Sets the init section of the segments to come; the same bytes again change nothing.
+    pub(super) fn set_init(&mut self, bytes: Bytes) {
+        let name: Arc<str> = names::init(&bytes).into();
+        if self.init == name {
+            return;
+        }
+        if !self.inits.iter().any(|(known, _)| *known == name) {
+            self.inits.push((Arc::clone(&name), bytes));
+        }
+        self.init = name;
+    }
+
+    /// The next segment does not continue the one before.
+    pub(super) fn mark_discontinuity(&mut self) {
+        self.discontinuity = self.next_msn > 0;
+    }
+
+    /// Whether players can start: a whole segment is there.
+    pub(super) fn playable(&self) -> bool {
+        self.segments.front().is_some_and(|segment| segment.complete)
+    }
+
+    /// Takes what the packager finished; answers whether there was something.
+    ///
+    /// `anchor` is the Unix time in microseconds of the timeline's zero.
+    pub(super) fn drain(&mut self, anchor: i64) -> bool {
+        let mut changed = false;
+        while let Some(output) = self.packager.poll_output() {
+            changed = true;
+            match output {
+                Output::Part(part) => self.add_part(part, anchor),
+                Output::SegmentEnd => self.end_segment(),
+            }
+        }
+        changed
+    }
+
+    /// Ends the playlist.
+    pub(super) fn end(&mut self) {
+        self.playlist.end();
+    }
+
+    /// Where this rendition stands, for the reports in the others.
+    pub(super) fn report(&self) -> Option<RenditionReport<'_>> {
+        let (last_msn, last_part) = self.playlist.edge().report_position()?;
+        Some(RenditionReport { uri: &self.uri, last_msn, last_part })
+    }
+
+    /// Shows the present state to everyone who waits for it: rendered and compressed once.
+    pub(super) fn show(&self, reports: &[RenditionReport<'_>]) {
+        let text = self.playlist.render(reports);
+        let edge = self.playlist.edge();
+        let view = RenditionView {
+            published: Instant::now(),
+            edge,
+            full: Compressed::new(text.full),
+            delta: text.delta.map(Compressed::new),
+            inits: self.inits.clone(),
+            segments: self.segments.iter().cloned().collect(),
+            next_part: (!edge.ended()).then_some(self.next_part),
+        };
+        self.view.send_replace(Arc::new(view));
+    }
+
+    /// From a picture coming in to the part it completed being shown.
+    pub(super) fn note_delay(&mut self, delay: Duration) {
+        self.status.part_delay_ms = self.status.part_delay_ms.max(delay.as_secs_f64() * 1000.0);
+    }
+
+    /// How it stands; the delay is the worst since the last call.
+    pub(super) fn take_status(&mut self) -> RenditionStatus {
+        let status = RenditionStatus { bitrate: self.meter.average(), ..self.status.clone() };
+        self.status.part_delay_ms = 0.0;
+        status
+    }
+
+    pub(super) fn subscribe(&self) -> watch::Receiver<Arc<RenditionView>> {
+        self.view.subscribe()
+    }
+
+    fn add_part(&mut self, part: Part, anchor: i64) {
+        if part.starts_segment {
+            let start =
+                i128::from(part.base_decode_time) * 1_000_000 / i128::from(self.timescale.get());
+            let unix_ms = (i128::from(anchor) + start + 500) / 1000;
+            self.playlist.begin_segment(
+                i64::try_from(unix_ms).unwrap_or(0),
+                &self.init,
+                std::mem::take(&mut self.discontinuity),
+            );
+            self.segments.push_back(Arc::new(SegmentView {
+                msn: self.next_msn,
+                complete: false,
+                first_part: self.next_part,
+                parts: Vec::new(),
+            }));
+        }
+        self.playlist.add_part(PartInfo {
+            number: self.next_part,
+            duration: part.duration,
+            independent: part.independent,
+            gap: false,
+        });
+        self.next_part += 1;
+        self.status.parts += 1;
+        let ticks = i64::try_from(part.duration).unwrap_or(i64::MAX);
+        self.segment.0 += MediaTime::from_scale(ticks, self.timescale);
+        self.segment.1 += part.bytes.len() as u64;
+        if let Some(open) = self.segments.back_mut() {
+            Arc::make_mut(open).parts.push(part.bytes);
+        }
+    }
+
+    fn end_segment(&mut self) {
+        self.playlist.end_segment();
+        let (duration, bytes) = std::mem::take(&mut self.segment);
+        self.meter.push(duration, bytes);
+        self.status.msn = self.next_msn;
+        self.next_msn += 1;
+        if let Some(open) = self.segments.back_mut() {
+            Arc::make_mut(open).complete = true;
+        }
+        // What left the playlist stays for as long as the longest playlist that listed it
+        // (RFC 8216bis §6.2.2): as many segments again as are listed.
+        self.playlist.evict();
+        let edge = self.playlist.edge();
+        let listed = usize::try_from(self.next_msn - edge.first_msn()).unwrap_or(usize::MAX / 4);
+        while self.segments.len() > 2 * listed + 4 {
+            self.segments.pop_front();
+        }
+    }
+}

@@ -1,0 +1,448 @@
+//! One life of a stream: its frozen grid, its renditions, and the timeline they share.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Instant;
+
+use arc_swap::ArcSwap;
+use nowcast_cmaf::{AudioPackager, Cut, PackageError, VideoPackager, audio_init, video_init};
+use nowcast_hls::{Profile, RenditionReport};
+use nowcast_media::{
+    AacConfig, AccessUnit, AudioFrame, Grid, MediaTime, ParameterSets, VideoCodec, VideoFormat,
+};
+use tokio::sync::watch;
+
+use super::probe::Source;
+use super::rendition::{Packager, Rendition};
+use super::timeline::Timeline;
+use super::variants::Variants;
+use crate::config::{Mode, StreamConfig};
+use crate::flow::{Compressed, EncodedFrame, RenditionStatus, Session};
+use crate::ladder::Rung;
+
+/// A live session: the single writer of all its renditions.
+#[derive(Debug)]
+pub(super) struct LiveSession {
+    pub(super) shared: Arc<Session>,
+    pub(super) grid: Grid,
+    pub(super) rungs: Vec<Rung>,
+    mode: Mode,
+    multivariant: watch::Sender<Option<Compressed>>,
+    variants: Variants,
+    video: Vec<Rendition>,
+    /// The format of each video rendition, once its first frame came.
+    formats: Vec<Option<VideoFormat>>,
+    source_codec: VideoCodec,
+    audio: Option<Rendition>,
+    /// The audio's format, frozen for the session's life.
+    audio_config: Option<AacConfig>,
+    /// The source's audio has that format.
+    audio_carried: bool,
+    timeline: Timeline,
+    /// Unix time in microseconds of the timeline's zero; moves only at a discontinuity.
+    anchor: i64,
+    /// Where the video that was received ends.
+    video_end: MediaTime,
+    /// Frame index of the next segment boundary to tell the audio: exact in a transcoded session, the
+    /// least it can be in passthrough.
+    next_cut: i64,
+    /// Pictures are left out until decoding can start again.
+    awaits_key_frame: bool,
+    /// When the pictures that are being encoded came in, by frame index.
+    arrivals: VecDeque<(i64, Instant)>,
+    /// Audio whose place is not known yet: see [`LiveSession::audio`].
+    waiting_audio: VecDeque<AudioFrame>,
+}
+
+/// Audio that waits for video to pass: 10 s of it; beyond that the oldest goes.
+const WAITING_AUDIO: usize = 470;
+/// Pictures whose arrival is remembered: 4 s at 60 fps.
+const ARRIVALS: usize = 256;
+/// How far the audio may be behind the video before silence takes its place. Encoders pack up to 360 ms of
+/// it into one packet, and muxers interleave within about half a second.
+const AUDIO_PATIENCE: MediaTime = MediaTime::from_millis(1000);
+/// How far ahead of the audio its boundaries are told in a transcoded session.
+const CUT_AHEAD: MediaTime = MediaTime::from_millis(1000);
+
+impl LiveSession {
+    /// Begins a session. Its grid is frozen here, for all its life.
+    pub(super) fn new(
+        prefix: String,
+        config: &StreamConfig,
+        source: &Source,
+        rungs: Vec<Rung>,
+        now_unix_micros: i64,
+    ) -> Self {
+        let time = |span: std::time::Duration| {
+            MediaTime::from_millis(i64::try_from(span.as_millis()).unwrap_or(i64::MAX / 90))
+        };
+        let grid = Grid::new(source.rate, time(config.part), time(config.segment));
+        let profile = Profile::new(&grid, time(config.window));
+        let (names, codec, cut): (Vec<_>, _, _) = match config.mode {
+            Mode::Transcode => (
+                rungs.iter().map(|rung| rung.name.clone()).collect(),
+                VideoCodec::H264,
+                Cut::Counted,
+            ),
+            Mode::Passthrough => {
+                (vec!["source".to_owned()], source.format.codec, Cut::AtRandomAccess)
+            }
+        };
+        let video: Vec<_> = names
+            .iter()
+            .map(|name| {
+                let packager = Packager::Video(VideoPackager::new(codec, grid, cut));
+                Rendition::new(name, packager, MediaTime::TIMESCALE, profile)
+            })
+            .collect();
+        let multivariant = watch::Sender::new(None);
+        let mut session = Self {
+            shared: Arc::new(Session {
+                prefix,
+                profile,
+                multivariant: multivariant.subscribe(),
+                renditions: ArcSwap::default(),
+            }),
+            grid,
+            rungs,
+            mode: config.mode,
+            multivariant,
+            variants: Variants::default(),
+            formats: vec![None; video.len()],
+            source_codec: source.format.codec,
+            video,
+            audio: None,
+            audio_config: None,
+            audio_carried: true,
+            timeline: Timeline::default(),
+            anchor: 0,
+            video_end: MediaTime::ZERO,
+            next_cut: match config.mode {
+                Mode::Transcode => i64::from(grid.segment_frames),
+                Mode::Passthrough => 1,
+            },
+            awaits_key_frame: true,
+            arrivals: VecDeque::new(),
+            waiting_audio: VecDeque::new(),
+        };
+        if let Some(config) = source.audio {
+            let mut packager = Packager::Audio(AudioPackager::new(config, grid));
+            packager.begin_at(MediaTime::ZERO);
+            session.audio = Some(Rendition::new("audio", packager, config.sample_rate, profile));
+            session.set_audio_format(config);
+        }
+        if config.mode == Mode::Passthrough {
+            session.set_video_format(0, &source.sets);
+        }
+        session.set_anchor(now_unix_micros);
+        let renditions: BTreeMap<_, _> =
+            session.all().map(|one| (one.status.name.clone(), one.subscribe())).collect();
+        session.shared.renditions.store(Arc::new(renditions));
+        session
+    }
+
+    /// Breaks the timeline: a new source epoch begins with a DISCONTINUITY in every rendition.
+    ///
+    /// Answers the frame index at which it begins.
+    pub(super) fn restart(&mut self, now_unix_micros: i64) -> i64 {
+        let audio_end = self.audio.as_ref().map_or(MediaTime::ZERO, |audio| audio.packager.end());
+        let end = self.video_end.max(audio_end);
+        let mut index = self.grid.rate.nearest_frame(end);
+        if self.grid.rate.frame_start(index) < end {
+            index += 1;
+        }
+        let begin = self.grid.rate.frame_start(index);
+        for rendition in self.video.iter_mut().chain(&mut self.audio) {
+            rendition.packager.restart();
+            rendition.drain(self.anchor);
+            rendition.mark_discontinuity();
+            rendition.packager.begin_at(begin);
+        }
+        self.timeline.begin_epoch(begin);
+        self.waiting_audio.clear();
+        self.video_end = begin;
+        self.next_cut = match self.mode {
+            Mode::Transcode => index + i64::from(self.grid.segment_frames),
+            Mode::Passthrough => index + 1,
+        };
+        self.awaits_key_frame = true;
+        // PROGRAM-DATE-TIME never steps back, even if the source was faster than the clock.
+        self.set_anchor((now_unix_micros - begin.as_micros()).max(self.anchor));
+        self.show(u32::MAX);
+        index
+    }
+
+    /// The source's timestamps jumped while it stayed connected: its new clock goes on where the old one ended.
+    ///
+    /// Passed-through pictures cannot be retimed, so there it is a discontinuity.
+    pub(super) fn epoch(&mut self, now_unix_micros: i64) {
+        match self.mode {
+            Mode::Transcode => self.timeline.begin_epoch(self.video_end),
+            Mode::Passthrough => {
+                self.restart(now_unix_micros);
+            }
+        }
+    }
+
+    /// Takes new parameter sets of the passed-through source; a change breaks the timeline.
+    pub(super) fn source_format(&mut self, sets: &ParameterSets, now_unix_micros: i64) {
+        if self.mode == Mode::Passthrough && self.formats[0].as_ref() != sets.format().ok().as_ref()
+        {
+            self.restart(now_unix_micros);
+            self.set_video_format(0, sets);
+        }
+    }
+
+    /// Takes the audio's format; while it is not the frozen one, silence takes its place.
+    ///
+    /// Answers whether it is carried.
+    pub(super) fn audio_format(&mut self, config: AacConfig) -> bool {
+        self.audio_carried = self.audio_config == Some(config);
+        self.audio_carried
+    }
+
+    /// Pictures cannot be decoded before the next key frame: they are left out.
+    pub(super) fn await_key_frame(&mut self) {
+        self.awaits_key_frame = true;
+    }
+
+    /// Lays a source unit on the session's timeline; `None` while a key frame is awaited.
+    pub(super) fn place(&mut self, unit: AccessUnit) -> Option<AccessUnit> {
+        if self.awaits_key_frame && !unit.random_access {
+            return None;
+        }
+        self.awaits_key_frame = false;
+        let unit = self.timeline.video(unit);
+        let frame = self.grid.rate.nearest_frame(unit.dts);
+        self.video_end = self.video_end.max(self.grid.rate.frame_start(frame + 1));
+        self.fill_audio(unit.dts);
+        if self.mode == Mode::Transcode {
+            if self.arrivals.len() == ARRIVALS {
+                self.arrivals.pop_front();
+            }
+            self.arrivals.push_back((self.grid.rate.nearest_frame(unit.pts), Instant::now()));
+        }
+        Some(unit)
+    }
+
+    /// Packages a passed-through unit (placed already).
+    pub(super) fn pass_through(&mut self, unit: &AccessUnit) -> Result<(), PackageError> {
+        let Packager::Video(packager) = &mut self.video[0].packager else { return Ok(()) };
+        let came = Instant::now();
+        let handled = packager.handle_unit(unit);
+        if let Some(start) = packager.open_segment_start() {
+            self.cut_audio_at(self.grid.rate.nearest_frame(start));
+        }
+        let handled = handled.and(self.release_audio());
+        self.publish(Some((0, came)));
+        handled
+    }
+
+    /// Packages a coded frame of a rung.
+    pub(super) fn encoded(&mut self, frame: &EncodedFrame) -> Result<(), PackageError> {
+        if frame.key
+            && let Some(sets) = ParameterSets::find(VideoCodec::H264, &frame.data)
+        {
+            self.set_video_format(frame.rung, &sets);
+        }
+        let time = self.grid.rate.frame_start(frame.index);
+        let unit = AccessUnit {
+            pts: time,
+            dts: time,
+            random_access: frame.key,
+            damaged: false,
+            data: frame.data.clone(),
+        };
+        let Some(Packager::Video(packager)) =
+            self.video.get_mut(frame.rung).map(|one| &mut one.packager)
+        else {
+            return Ok(());
+        };
+        let handled = packager.handle_unit(&unit);
+        let came = self.arrivals.iter().rev().find(|(index, _)| *index == frame.index);
+        self.publish(came.map(|&(_, came)| (frame.rung, came)));
+        handled
+    }
+
+    /// Takes a frame of audio.
+    ///
+    /// In passthrough it waits until the video has passed it, since only then is it known whether a
+    /// segment ends before it. In a transcoded session boundaries are known ahead: it waits only for
+    /// the first picture of its epoch, which fixes the clock.
+    pub(super) fn audio(&mut self, frame: AudioFrame) -> Result<(), PackageError> {
+        if self.audio.is_none() || !self.audio_carried {
+            return Ok(());
+        }
+        if self.waiting_audio.len() == WAITING_AUDIO {
+            self.waiting_audio.pop_front();
+        }
+        self.waiting_audio.push_back(frame);
+        let released = self.release_audio();
+        self.publish(None);
+        released
+    }
+
+    /// Ends every playlist.
+    pub(super) fn end(&mut self) {
+        for rendition in self.video.iter_mut().chain(&mut self.audio) {
+            rendition.packager.restart();
+            rendition.drain(self.anchor);
+            rendition.end();
+        }
+        self.show(u32::MAX);
+    }
+
+    /// Whether players can start.
+    pub(super) fn playable(&self) -> bool {
+        self.multivariant.borrow().is_some()
+    }
+
+    /// How the renditions stand; delays are the worst since the last call.
+    pub(super) fn statuses(&mut self) -> Vec<RenditionStatus> {
+        self.video.iter_mut().chain(&mut self.audio).map(Rendition::take_status).collect()
+    }
+
+    pub(super) fn source_codec(&self) -> VideoCodec {
+        self.source_codec
+    }
+
+    pub(super) fn has_audio(&self) -> bool {
+        self.audio.is_some()
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Rendition> {
+        self.video.iter().chain(&self.audio)
+    }
+
+    fn set_anchor(&mut self, unix_micros: i64) {
+        self.anchor = unix_micros;
+        for rendition in self.video.iter_mut().chain(&mut self.audio) {
+            rendition.packager.set_anchor(unix_micros);
+        }
+    }
+
+    fn set_video_format(&mut self, rung: usize, sets: &ParameterSets) {
+        let (Ok(format), Some(rendition)) = (sets.format(), self.video.get_mut(rung)) else {
+            return;
+        };
+        if let Ok(init) = video_init(sets, &format) {
+            rendition.set_init(init);
+        }
+        rendition.status.codecs.clone_from(&format.codec_string);
+        (rendition.status.width, rendition.status.height) = (format.width, format.height);
+        self.formats[rung] = Some(format);
+    }
+
+    fn set_audio_format(&mut self, config: AacConfig) {
+        let Some(rendition) = &mut self.audio else { return };
+        if let Ok(init) = audio_init(&config) {
+            rendition.set_init(init);
+        }
+        rendition.status.codecs = config.codec_string();
+        self.audio_config = Some(config);
+    }
+
+    fn cut_audio_at(&mut self, index: i64) {
+        if index < self.next_cut {
+            return;
+        }
+        if let Some(Packager::Audio(packager)) = self.audio.as_mut().map(|one| &mut one.packager) {
+            packager.cut_at(self.grid.rate.frame_start(index));
+        }
+        self.next_cut = match self.mode {
+            Mode::Transcode => index + i64::from(self.grid.segment_frames),
+            Mode::Passthrough => index + 1,
+        };
+    }
+
+    fn release_audio(&mut self) -> Result<(), PackageError> {
+        let mut result = Ok(());
+        while let Some(frame) =
+            self.waiting_audio.front().and_then(|frame| self.timeline.audio(frame))
+        {
+            // In passthrough a key frame may still begin a segment before it.
+            if self.mode == Mode::Passthrough && frame.pts >= self.video_end {
+                break;
+            }
+            self.waiting_audio.pop_front();
+            result = result.and(self.package_audio(&frame));
+        }
+        result
+    }
+
+    /// Where the audio stays away, or falls behind the video, silence takes its place: players wait
+    /// for neither.
+    fn fill_audio(&mut self, video: MediaTime) {
+        let until = video - AUDIO_PATIENCE;
+        let late = |one: &&mut Rendition| one.packager.end() < until;
+        if self.audio.as_mut().filter(late).is_some() {
+            self.tell_cuts(until);
+        }
+        if let Some(Packager::Audio(packager)) = self.audio.as_mut().map(|one| &mut one.packager) {
+            packager.fill_to(until);
+        }
+    }
+
+    /// In a transcoded session boundaries are known ahead: the audio is told them in time.
+    fn tell_cuts(&mut self, until: MediaTime) {
+        if self.mode == Mode::Transcode {
+            while self.grid.rate.frame_start(self.next_cut) <= until + CUT_AHEAD {
+                self.cut_audio_at(self.next_cut);
+            }
+        }
+    }
+
+    fn package_audio(&mut self, frame: &AudioFrame) -> Result<(), PackageError> {
+        self.tell_cuts(frame.pts);
+        let Some(Packager::Audio(packager)) = self.audio.as_mut().map(|one| &mut one.packager)
+        else {
+            return Ok(());
+        };
+        packager.handle_frame(frame)
+    }
+
+    /// Shows what the packagers finished. `cause` is the video rendition that took a picture, and when
+    /// that picture came in.
+    fn publish(&mut self, cause: Option<(usize, Instant)>) {
+        let anchor = self.anchor;
+        let mut changed = 0_u32;
+        for (at, rendition) in self.video.iter_mut().chain(&mut self.audio).enumerate() {
+            changed |= u32::from(rendition.drain(anchor)) << at.min(31);
+        }
+        if changed == 0 {
+            return;
+        }
+        self.show(changed);
+        if let Some((at, came)) = cause
+            && changed & 1 << at.min(31) != 0
+        {
+            self.video[at].note_delay(came.elapsed());
+        }
+        if self.all().all(Rendition::playable) {
+            let nominal: Vec<_> = self.rungs.iter().map(|rung| rung.bitrate).collect();
+            let audio = self.audio.as_ref().zip(self.audio_config);
+            let prefix = &self.shared.prefix;
+            let update = self.variants.update(prefix, self.grid.rate, &self.video, &nominal, audio);
+            if let Some(text) = update {
+                self.multivariant.send_replace(Some(Compressed::new(text)));
+            }
+        }
+    }
+
+    /// Renders the renditions whose bit is set in `which`, each with where all the others stand.
+    fn show(&self, which: u32) {
+        let reports: Vec<_> = self.all().map(Rendition::report).collect();
+        for (at, rendition) in self.all().enumerate() {
+            if which & 1 << at.min(31) != 0 {
+                let others = |&(other, _): &(usize, _)| other != at;
+                let others: Vec<RenditionReport<'_>> = reports
+                    .iter()
+                    .enumerate()
+                    .filter(others)
+                    .filter_map(|(_, report)| *report)
+                    .collect();
+                rendition.show(&others);
+            }
+        }
+    }
+}

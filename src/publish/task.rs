@@ -1,0 +1,419 @@
+//! The task of one stream: the only writer of its sessions.
+//!
+//! It takes publishers in, one after the other, feeds their pictures to the encoder or straight to
+//! the packager, ends the session when nobody comes back in time, and tells how things stand.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use arc_swap::ArcSwap;
+use nowcast_cmaf::PackageError;
+use nowcast_media::AacConfig;
+use nowcast_mpegts::Event;
+use tokio::sync::{mpsc, watch};
+use tokio::time::MissedTickBehavior;
+use tracing::{debug, info, warn};
+
+use super::probe::{Probe, Source};
+use super::session::LiveSession;
+use crate::config::{Mode, StreamConfig};
+use crate::flow::{
+    Control, EncodeJob, EncodedFrame, Encoder, Phase, Publisher, Session, Stream, StreamStatus,
+};
+use crate::ladder::Ladder;
+
+/// Starts an encoder for a job; `app` gives the one there is.
+pub type StartEncoder = Arc<dyn Fn(EncodeJob) -> Encoder + Send + Sync>;
+
+/// What every stream's task is given.
+#[derive(Clone)]
+pub struct Setting {
+    /// Starts encoders.
+    pub start_encoder: StartEncoder,
+    /// How often the server was started on this state directory; part of every path.
+    pub start_counter: u64,
+}
+
+/// How long a source may say nothing useful before the operator is told.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How often timers are looked at and the status is told.
+const TICK: Duration = Duration::from_millis(250);
+/// Requests to a stream's task; senders wait when it is full.
+const CONTROL_QUEUE: usize = 16;
+
+/// Starts the task of a stream. It ends when every handle on its [`Stream`] is gone.
+#[must_use]
+pub fn spawn(config: StreamConfig, setting: Setting) -> Arc<Stream> {
+    let (control, requests) = mpsc::channel(CONTROL_QUEUE);
+    let status = StreamStatus { name: config.name.to_string(), ..StreamStatus::default() };
+    let status = watch::Sender::new(status);
+    let sessions = Arc::new(ArcSwap::default());
+    let stream = Arc::new(Stream {
+        name: config.name.clone(),
+        sessions: Arc::clone(&sessions),
+        status: status.subscribe(),
+        control,
+    });
+    let task = Task {
+        config,
+        setting,
+        requests,
+        status,
+        sessions,
+        begun: 0,
+        session: None,
+        publisher: None,
+        probe: None,
+        encoder: None,
+        lost_at: None,
+        ended: Vec::new(),
+    };
+    tokio::spawn(task.run());
+    stream
+}
+
+struct Task {
+    config: StreamConfig,
+    setting: Setting,
+    requests: mpsc::Receiver<Control>,
+    status: watch::Sender<StreamStatus>,
+    sessions: Arc<ArcSwap<Vec<Arc<Session>>>>,
+    /// Sessions begun since the server started.
+    begun: u64,
+    session: Option<LiveSession>,
+    publisher: Option<Publisher>,
+    /// While the publisher's source is not known yet: what is known, and since when it is asked.
+    probe: Option<(Probe, Instant)>,
+    encoder: Option<Encoder>,
+    /// When the publisher was lost.
+    lost_at: Option<Instant>,
+    /// Sessions that ended, and when; they are served for the length of the window.
+    ended: Vec<(Arc<Session>, Instant)>,
+}
+
+impl Task {
+    async fn run(mut self) {
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                request = self.requests.recv() => match request {
+                    Some(request) => self.handle_request(request),
+                    None => break,
+                },
+                event = next_event(&mut self.publisher) => match event {
+                    Some(event) => self.handle_event(event),
+                    None => self.lose_publisher(),
+                },
+                frame = next_frame(&mut self.encoder) => match frame {
+                    Some(frame) => self.handle_frame(&frame),
+                    None => self.encoder = None,
+                },
+                _ = tick.tick() => self.handle_tick(),
+            }
+        }
+        if let Some(session) = &mut self.session {
+            session.end();
+        }
+    }
+
+    fn handle_request(&mut self, request: Control) {
+        match request {
+            Control::Publish(publisher) => {
+                info!(stream = %self.config.name, peer = %publisher.peer, "publisher connected");
+                self.set_phase(Phase::Starting, None);
+                self.status
+                    .send_modify(|status| status.publisher = Some(publisher.peer.to_string()));
+                self.publisher = Some(publisher);
+                self.probe = Some((Probe::default(), Instant::now()));
+            }
+            Control::Kick(answer) => {
+                let kicked = self.publisher.is_some();
+                self.lose_publisher();
+                // The operator may have gone meanwhile: then nobody is to be told.
+                answer.send(kicked).ok();
+            }
+            Control::Configure(config) => self.config = *config,
+        }
+    }
+
+    fn handle_event(&mut self, event: Event) {
+        if let Event::Unsupported(reason) = &event {
+            warn!(stream = %self.config.name, "{reason}");
+            self.status.send_modify(|status| status.problem = Some(reason.clone()));
+        }
+        let Some((probe, _)) = &mut self.probe else { return self.handle_media(event) };
+        if let Some(source) = probe.push(event) {
+            self.probe = None;
+            self.begin(source);
+        }
+    }
+
+    /// The source is known: goes on with the session that waits for it, or begins one.
+    fn begin(&mut self, source: Source) {
+        let now = unix_micros();
+        let words = describe(&source);
+        info!(stream = %self.config.name, source = words, "source known");
+        self.status.send_modify(|status| status.source = Some(words));
+        self.lost_at = None;
+        let mut first_index = 0;
+        match &mut self.session {
+            Some(session) => {
+                first_index = session.restart(now);
+                session.source_format(&source.sets, now);
+                if let Some(audio) = source.audio {
+                    self.handle_audio_format(audio);
+                }
+            }
+            None => {
+                let Some(session) = self.new_session(&source, now) else { return };
+                self.session = Some(session);
+            }
+        }
+        if let (Mode::Transcode, Some(session)) = (self.config.mode, &self.session) {
+            self.encoder = Some((self.setting.start_encoder)(EncodeJob {
+                stream: self.config.name.clone(),
+                source: source.format,
+                grid: session.grid,
+                first_index,
+                rungs: session.rungs.clone(),
+            }));
+        }
+        for event in source.held {
+            self.handle_media(event);
+        }
+    }
+
+    fn new_session(&mut self, source: &Source, now: i64) -> Option<LiveSession> {
+        let rungs = match self.config.mode {
+            Mode::Passthrough => Vec::new(),
+            Mode::Transcode => match Ladder::load(&self.config.ladder) {
+                Ok(ladder) => ladder.resolve(&source.format),
+                Err(error) => {
+                    self.set_phase(Phase::Unsupported, Some(error.to_string()));
+                    return None;
+                }
+            },
+        };
+        self.begun += 1;
+        let prefix = format!("{}-{}", self.setting.start_counter, self.begun);
+        let session = LiveSession::new(prefix, &self.config, source, rungs, now);
+        let mut sessions = Vec::clone(&self.sessions.load());
+        sessions.push(Arc::clone(&session.shared));
+        self.sessions.store(Arc::new(sessions));
+        self.status.send_modify(|status| status.since_ms = u64::try_from(now / 1000).ok());
+        Some(session)
+    }
+
+    fn handle_media(&mut self, event: Event) {
+        let Some(session) = &mut self.session else { return };
+        let result = match event {
+            Event::Video(unit) => match session.place(unit) {
+                None => Ok(()),
+                Some(unit) => match &self.encoder {
+                    None if self.config.mode == Mode::Passthrough => session.pass_through(&unit),
+                    None => Ok(()),
+                    Some(encoder) => {
+                        if encoder.input.try_send(unit).is_err() {
+                            session.await_key_frame();
+                            let problem = "the encoder does not keep up: pictures are left out until \
+                                           the next key frame; choose a smaller ladder or a faster machine";
+                            self.status
+                                .send_modify(|status| status.problem = Some(problem.to_owned()));
+                        }
+                        Ok(())
+                    }
+                },
+            },
+            Event::Audio(frame) => session.audio(frame),
+            Event::VideoFormat(sets, format) => {
+                self.handle_format(&sets, format.codec);
+                Ok(())
+            }
+            Event::AudioFormat(config) => {
+                self.handle_audio_format(config);
+                Ok(())
+            }
+            Event::Epoch => {
+                session.epoch(unix_micros());
+                Ok(())
+            }
+            Event::Tracks { .. } | Event::Unsupported(_) => Ok(()),
+        };
+        self.handle_package_result(result);
+        self.note_playable();
+    }
+
+    /// New parameter sets: another codec needs another decoder, so the source is asked anew.
+    fn handle_format(
+        &mut self,
+        sets: &nowcast_media::ParameterSets,
+        codec: nowcast_media::VideoCodec,
+    ) {
+        let Some(session) = &mut self.session else { return };
+        if session.source_codec() == codec {
+            session.source_format(sets, unix_micros());
+        } else {
+            let mut probe = Probe::default();
+            probe.push(Event::Tracks { video: Some(codec), audio: session.has_audio() });
+            if let Ok(format) = sets.format() {
+                probe.push(Event::VideoFormat(sets.clone(), format));
+            }
+            self.probe = Some((probe, Instant::now()));
+        }
+    }
+
+    fn handle_audio_format(&mut self, config: AacConfig) {
+        let Some(session) = self.session.as_mut().filter(|session| session.has_audio()) else {
+            return;
+        };
+        if !session.audio_format(config) {
+            let problem = format!(
+                "the audio is now {} Hz with {} channel(s), not what the stream began with; silence takes its \
+                 place: set the encoder back, or stop it for {} s to begin a new stream",
+                config.sample_rate,
+                config.channels,
+                self.config.grace.as_secs(),
+            );
+            warn!(stream = %self.config.name, "{problem}");
+            self.status.send_modify(|status| status.problem = Some(problem));
+        }
+    }
+
+    fn handle_frame(&mut self, frame: &EncodedFrame) {
+        let Some(session) = &mut self.session else { return };
+        let result = session.encoded(frame);
+        self.handle_package_result(result);
+        self.note_playable();
+    }
+
+    fn handle_package_result(&mut self, result: Result<(), PackageError>) {
+        let (Err(error), Some(session)) = (result, &mut self.session) else { return };
+        match error {
+            PackageError::GopTooLong { .. } => {
+                session.restart(unix_micros());
+                let phase = if session.playable() { Phase::Live } else { Phase::Unsupported };
+                self.set_phase(phase, Some(error.to_string()));
+            }
+            _ if error.needs_restart() => {
+                warn!(stream = %self.config.name, %error, "a discontinuity follows");
+                session.restart(unix_micros());
+            }
+            _ => debug!(stream = %self.config.name, %error, "left out"),
+        }
+    }
+
+    fn note_playable(&mut self) {
+        let playable = self.session.as_ref().is_some_and(LiveSession::playable);
+        let flowing = self.probe.is_none() && self.publisher.is_some();
+        let phase = self.status.borrow().phase;
+        if playable && flowing && matches!(phase, Phase::Starting | Phase::Unsupported) {
+            self.set_phase(Phase::Live, None);
+            info!(stream = %self.config.name, "playable");
+        }
+    }
+
+    fn lose_publisher(&mut self) {
+        self.probe = None;
+        if self.publisher.take().is_none() {
+            return;
+        }
+        info!(stream = %self.config.name, "publisher lost");
+        self.lost_at = Some(Instant::now());
+        let phase = if self.session.is_some() { Phase::Waiting } else { Phase::Idle };
+        self.set_phase(phase, None);
+        self.status.send_modify(|status| {
+            status.publisher = None;
+            status.ingest = None;
+        });
+    }
+
+    fn handle_tick(&mut self) {
+        if let Some((probe, since)) = &self.probe
+            && since.elapsed() >= PATIENCE
+            && self.status.borrow().phase == Phase::Starting
+        {
+            let complaint = probe.complaint();
+            warn!(stream = %self.config.name, "{complaint}");
+            self.set_phase(Phase::Unsupported, Some(complaint));
+        }
+        if self.lost_at.is_some_and(|lost| lost.elapsed() >= self.config.grace) {
+            self.lost_at = None;
+            self.end_session();
+        }
+        if let Some((old, since)) = self.ended.first()
+            && since.elapsed() >= self.config.window
+        {
+            let mut sessions = Vec::clone(&self.sessions.load());
+            sessions.retain(|session| !Arc::ptr_eq(session, old));
+            self.sessions.store(Arc::new(sessions));
+            self.ended.remove(0);
+            if self.status.borrow().phase == Phase::Ended {
+                self.set_phase(Phase::Idle, None);
+            }
+        }
+        self.tell_status();
+    }
+
+    /// Nobody came back: ENDLIST. What was listed stays for the length of the window.
+    fn end_session(&mut self) {
+        self.encoder = None;
+        let Some(mut session) = self.session.take() else { return };
+        session.end();
+        info!(stream = %self.config.name, "stream ended");
+        self.ended.push((Arc::clone(&session.shared), Instant::now()));
+        self.set_phase(Phase::Ended, None);
+    }
+
+    fn set_phase(&self, phase: Phase, problem: Option<String>) {
+        self.status.send_modify(|status| {
+            status.phase = phase;
+            status.problem = problem;
+        });
+    }
+
+    fn tell_status(&mut self) {
+        let ingest = self.publisher.as_ref().map(|publisher| publisher.health.borrow().clone());
+        let encoder = self.encoder.as_ref().map(|encoder| encoder.status.borrow().clone());
+        let renditions = self.session.as_mut().map(LiveSession::statuses).unwrap_or_default();
+        self.status.send_modify(|status| {
+            status.ingest = ingest;
+            status.encoder = encoder;
+            status.renditions = renditions;
+        });
+    }
+}
+
+async fn next_event(publisher: &mut Option<Publisher>) -> Option<Event> {
+    match publisher {
+        Some(publisher) => publisher.events.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn next_frame(encoder: &mut Option<Encoder>) -> Option<EncodedFrame> {
+    match encoder {
+        Some(encoder) => encoder.output.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+fn describe(source: &Source) -> String {
+    let format = &source.format;
+    let video = format!(
+        "{} {}x{} {:.3} fps",
+        format.codec,
+        format.width,
+        format.height,
+        source.rate.as_f64()
+    );
+    match source.audio {
+        Some(audio) => format!("{video}, AAC {} Hz {} ch", audio.sample_rate, audio.channels),
+        None => format!("{video}, no audio"),
+    }
+}
+
+fn unix_micros() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+}
