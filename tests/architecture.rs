@@ -172,6 +172,19 @@ fn links_between_the_documents_lead_somewhere() {
             }
         }
     }
+    for file in files(&["src", "crates", "web", "tests"], &["rs", "ts", "mjs"]) {
+        let text = fs::read_to_string(root().join(&file)).expect("a source file");
+        for rest in text.split("docs/").skip(1) {
+            let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && !"/-_.".contains(c));
+            let page = rest[..end.unwrap_or(rest.len())].trim_end_matches('.');
+            if page.ends_with(".md") && !root().join("docs").join(page).exists() {
+                faults.push(format!(
+                    "{}: there is no docs/{page}: correct the name, or write the page",
+                    file.display()
+                ));
+            }
+        }
+    }
     report(&faults);
 }
 
@@ -227,9 +240,9 @@ fn files(folders: &[&str], extensions: &[&str]) -> Vec<PathBuf> {
     while let Some(folder) = waiting.pop() {
         let Ok(entries) = fs::read_dir(folder) else { continue };
         for entry in entries {
-            let path = entry.expect("an entry").path();
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            if path.is_dir() {
+            let entry = entry.expect("an entry");
+            let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
+            if entry.file_type().expect("a type").is_dir() {
                 if !name.starts_with('.') && !matches!(&*name, "target" | "node_modules" | "dist") {
                     waiting.push(path);
                 }
