@@ -1,5 +1,7 @@
 //! Blocking playlist reload, row by row of §6.2.5.2.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic")]
+
 use std::time::Duration;
 
 use nowcast_hls::DirectiveError::TooFarAhead;

@@ -1,6 +1,8 @@
 //! Whatever happens to a stream, every generation of its playlist is legal by itself, after any
 //! earlier one, and as a delta update. The judge is a reader that knows nothing of the writer.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may panic")]
+
 use nowcast_hls::{
     Directives, Edge, MediaPlaylist, PartInfo, Profile, Removed, RenditionReport, Resolution,
 };
@@ -209,7 +211,7 @@ impl Stream {
         assert_eq!(read.skipped, Some(expected));
         assert!(expected > 0, "a delta update that skips nothing");
         let mut merged = 0;
-        for (_, before) in self.generations.iter().rev().take(40) {
+        for (_, before) in self.generations.iter().rev().step_by(7).take(5) {
             if let Ok(whole) = m3u8::MediaPlaylist::merge(before, read.clone()) {
                 assert_eq!(&whole, now);
                 merged += 1;
@@ -220,7 +222,7 @@ impl Stream {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]
     fn every_generation_is_legal_whatever_the_history(

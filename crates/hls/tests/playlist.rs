@@ -1,5 +1,7 @@
 //! Whole playlists as text, and what becomes of calls out of order.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests may panic")]
+
 use nowcast_hls::{MediaPlaylist, PartInfo, Profile, RenditionReport};
 use nowcast_media::{FrameRate, Grid, MediaTime};
 
