@@ -116,6 +116,22 @@ impl AudioPackager {
         Ok(())
     }
 
+    /// Puts silence where the audio stays away, as long as it ends before `until`. Frames that come
+    /// later for that time are left out.
+    pub fn fill_to(&mut self, until: MediaTime) {
+        let until = until.to_scale(self.rate.get());
+        if !self.running {
+            let Some(at) = self.begins_at.map(|at| at.to_scale(self.rate.get())) else { return };
+            if until < at + FRAME || self.begin(at.max(self.end)).is_none() {
+                return;
+            }
+        }
+        while self.end + FRAME <= until {
+            self.silent_frames += 1;
+            self.append(self.silence.clone());
+        }
+    }
+
     /// What was made; drain it after every call.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
