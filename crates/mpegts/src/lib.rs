@@ -1,27 +1,17 @@
-//! MPEG-TS bytes in, access units out.
+//! MPEG-TS bytes in, access units out (ISO 13818-1).
+//!
+//! [`Demuxer::push`] takes bytes in any chunks, [`Demuxer::poll_event`] gives what was found in them.
+//! A frame is handed on with its own last packet, not with the first of the next frame.
 
-use nowcast_media::{AacConfig, AccessUnit, AudioFrame, ParameterSets, VideoCodec, VideoFormat};
+mod audio;
+mod demuxer;
+mod drift;
+mod event;
+mod packet;
+mod pes;
+mod psi;
+mod timeline;
+mod video;
 
-/// What the demultiplexer found, in order.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Event {
-    /// The program map named its tracks: the codec that will come, and whether AAC will.
-    Tracks {
-        /// The video's codec, if there is a video track that can be carried.
-        video: Option<VideoCodec>,
-        /// There is an AAC (ADTS) track.
-        audio: bool,
-    },
-    /// New parameter sets are in force from the next [`Event::Video`] on.
-    VideoFormat(ParameterSets, VideoFormat),
-    /// A picture.
-    Video(AccessUnit),
-    /// The audio's format, before its first frame and when it changes.
-    AudioFormat(AacConfig),
-    /// A frame of audio.
-    Audio(AudioFrame),
-    /// Timestamps jumped: what follows is on a new clock (a new source epoch).
-    Epoch,
-    /// A track that cannot be carried, and why, in a sentence with a remedy.
-    Unsupported(String),
-}
+pub use demuxer::{Demuxer, Health};
+pub use event::Event;
