@@ -1,0 +1,179 @@
+//! The public listener: playlists and media of every stream, blocking reload and held hints as
+//! draft-pantos-hls-rfc8216bis-22 §6.2.5 and §6.2.6 have them; beside them the pages.
+//!
+//! Nothing is rendered, compressed or copied here: what a request gets was made once by the
+//! stream's task, and all who wait share it. docs/adr/0007-hyper-origin.md has the figures.
+
+mod figures;
+mod hold;
+mod media;
+pub mod pages;
+mod playlist;
+mod range;
+mod reply;
+mod target;
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use http::{Method, Request, Response};
+use hyper::body::Incoming;
+use nowcast_hls::Profile;
+use tokio::sync::watch;
+
+pub use self::figures::Figures;
+use self::figures::Kind;
+use self::hold::Holder;
+use self::reply::Refusal;
+use self::target::Target;
+use crate::flow::{RenditionView, Streams};
+pub use crate::listener::serve;
+use crate::listener::{Body, Handler, Limits, Tally};
+
+/// What answers the requests outside `/live/`.
+pub type Rest = Box<dyn Fn(Request<Incoming>) -> Answer + Send + Sync>;
+/// An answer to come.
+pub type Answer = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
+
+/// The longest request target that is looked at. Ours have less than 200 bytes; players and caches
+/// may add some more to the query.
+const MAX_TARGET: usize = 4096;
+
+/// What the public listener serves.
+pub struct Origin {
+    streams: Arc<Streams>,
+    rest: Rest,
+    limits: Limits,
+    figures: Arc<Figures>,
+}
+
+impl Origin {
+    /// Serves `streams` below `/live/`; other paths are answered by `rest`.
+    #[must_use]
+    pub fn new(streams: Arc<Streams>, rest: Rest, limits: Limits) -> Self {
+        Self { streams, rest, limits, figures: Arc::default() }
+    }
+
+    /// What has been counted so far.
+    #[must_use]
+    pub fn figures(&self) -> Arc<Figures> {
+        Arc::clone(&self.figures)
+    }
+
+    async fn live(
+        &self,
+        request: Request<Incoming>,
+        shutdown: watch::Receiver<bool>,
+    ) -> (Kind, Result<Response<Body>, Refusal>) {
+        let (kind, errand) = self.errand(&request);
+        // What waits keeps nothing but what it needs.
+        drop(request);
+        let answer = match errand {
+            Err(refusal) => Err(refusal),
+            Ok(Errand::Done(response)) => Ok(response),
+            Ok(Errand::Playlist(ask, place)) => {
+                ask.answer(place.holder(shutdown, &self.figures), &place.profile).await
+            }
+            Ok(Errand::Media(ask, place)) => {
+                ask.answer(place.holder(shutdown, &self.figures), &place.profile).await
+            }
+        };
+        (kind, answer)
+    }
+
+    /// Reads a request, as far as that goes without waiting.
+    fn errand(&self, request: &Request<Incoming>) -> (Kind, Result<Errand, Refusal>) {
+        let uri = request.uri();
+        let Some(target) = Target::parse(uri.path()) else {
+            return (Kind::Other, Err(Refusal::not_found("path")));
+        };
+        let kind = target.kind();
+        let errand = match *request.method() {
+            Method::OPTIONS => Ok(Errand::Done(reply::preflight())),
+            Method::GET | Method::HEAD => self.find(request, &target),
+            _ => Err(Refusal::Method),
+        };
+        (kind, errand)
+    }
+
+    fn find(&self, request: &Request<Incoming>, target: &Target<'_>) -> Result<Errand, Refusal> {
+        let name = target.stream();
+        let stream = self.streams.find(name).ok_or_else(|| Refusal::not_found("stream"))?;
+        let sessions = stream.sessions.load();
+        let (prefix, rendition, file) = match *target {
+            Target::Multivariant { .. } => {
+                return playlist::multivariant(request, &sessions).map(Errand::Done);
+            }
+            Target::Playlist { session, rendition, .. } => (session, rendition, None),
+            Target::Media { session, rendition, file, .. } => (session, rendition, Some(file)),
+        };
+        let session = sessions
+            .iter()
+            .find(|session| session.prefix == prefix)
+            .ok_or_else(|| Refusal::not_found("session"))?;
+        let renditions = session.renditions.load();
+        let views = renditions.get(rendition).ok_or_else(|| Refusal::not_found("rendition"))?;
+        let place = Place { profile: session.profile, views: views.clone() };
+        Ok(match file {
+            None => Errand::Playlist(playlist::Ask::new(request), place),
+            Some(file) => Errand::Media(media::Ask::new(request, rendition, file), place),
+        })
+    }
+}
+
+impl Handler for Origin {
+    async fn handle(
+        &self,
+        request: Request<Incoming>,
+        shutdown: watch::Receiver<bool>,
+    ) -> Response<Body> {
+        let head = request.method() == Method::HEAD;
+        let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
+        let (kind, response) = if target > MAX_TARGET {
+            (Kind::Other, Refusal::TooLong.into())
+        } else if request.uri().path().starts_with("/live/") {
+            let (kind, answer) = self.live(request, shutdown).await;
+            (kind, answer.unwrap_or_else(Response::from))
+        } else {
+            (Kind::Page, (self.rest)(request).await)
+        };
+        let response = reply::finish(response, head);
+        self.figures.answered(kind, response.status(), response.body().len());
+        response
+    }
+
+    fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    fn tally(&self) -> &Arc<Tally> {
+        self.figures.connections()
+    }
+}
+
+impl fmt::Debug for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Origin").field("limits", &self.limits).finish_non_exhaustive()
+    }
+}
+
+/// A request that was understood.
+enum Errand {
+    Done(Response<Body>),
+    Playlist(playlist::Ask, Place),
+    Media(media::Ask, Place),
+}
+
+/// The rendition it is about.
+struct Place {
+    profile: Profile,
+    views: watch::Receiver<Arc<RenditionView>>,
+}
+
+impl Place {
+    fn holder<'a>(&self, shutdown: watch::Receiver<bool>, figures: &'a Figures) -> Holder<'a> {
+        Holder { views: self.views.clone(), shutdown, figures }
+    }
+}

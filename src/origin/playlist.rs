@@ -1,0 +1,160 @@
+use std::sync::Arc;
+
+use http::header::{ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, VARY};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use nowcast_hls::cache::{self, Class};
+use nowcast_hls::{DirectiveError, Directives, Profile, Resolution};
+
+use super::hold::Holder;
+use super::reply::{self, Refusal};
+use crate::flow::{Compressed, RenditionView, Session};
+use crate::listener::Body;
+
+/// A request for a media playlist.
+pub(super) struct Ask {
+    directives: Result<Directives, DirectiveError>,
+    gzip: bool,
+    head: bool,
+}
+
+impl Ask {
+    pub(super) fn new<B>(request: &Request<B>) -> Self {
+        Self {
+            directives: Directives::parse(request.uri().query()),
+            gzip: accepts_gzip(request.headers()),
+            head: request.method() == Method::HEAD,
+        }
+    }
+
+    /// The playlist, as soon as it has what was asked for (§6.2.5.2).
+    pub(super) async fn answer(
+        self,
+        mut holder: Holder<'_>,
+        profile: &Profile,
+    ) -> Result<Response<Body>, Refusal> {
+        let view = holder.now();
+        if view.edge.ended() {
+            return self.reply(&view, Directives::default(), profile);
+        }
+        let directives = self.directives.map_err(Refusal::Directive)?;
+        match view.edge.resolve(&directives) {
+            Resolution::Ready => self.reply(&view, directives, profile),
+            Resolution::BadRequest(error) => Err(Refusal::Directive(error)),
+            // HEAD is never held, so it speaks of the playlist as it is.
+            Resolution::Wait if self.head => {
+                self.reply(&view, Directives { msn: None, ..directives }, profile)
+            }
+            Resolution::Wait => {
+                drop(view);
+                let resolved = |view: &RenditionView| match view.edge.resolve(&directives) {
+                    Resolution::Wait => None,
+                    Resolution::Ready => Some(Ok(())),
+                    Resolution::BadRequest(error) => Some(Err(Refusal::Directive(error))),
+                };
+                let (view, resolution) = holder.until(resolved).await?;
+                resolution.and_then(|()| self.reply(&view, directives, profile))
+            }
+        }
+    }
+
+    fn reply(
+        &self,
+        view: &RenditionView,
+        directives: Directives,
+        profile: &Profile,
+    ) -> Result<Response<Body>, Refusal> {
+        let text = view.delta.as_ref().filter(|_| directives.skip && !view.edge.ended());
+        let class = match directives.msn {
+            Some(_) => Class::BlockingPlaylist,
+            None => Class::Playlist,
+        };
+        reply(text.unwrap_or(&view.full), self.gzip, class, profile)
+    }
+}
+
+/// The multivariant playlist of the newest session that can be played.
+pub(super) fn multivariant<B>(
+    request: &Request<B>,
+    sessions: &[Arc<Session>],
+) -> Result<Response<Body>, Refusal> {
+    let playable = sessions.iter().rev().find_map(|session| {
+        let text = session.multivariant.borrow().clone()?;
+        Some((text, &session.profile))
+    });
+    let (text, profile) = playable.ok_or(Refusal::NothingYet)?;
+    reply(&text, accepts_gzip(request.headers()), Class::Multivariant, profile)
+}
+
+fn reply(
+    text: &Compressed,
+    gzip: bool,
+    class: Class,
+    profile: &Profile,
+) -> Result<Response<Body>, Refusal> {
+    if text.plain.is_empty() {
+        return Err(Refusal::NothingYet);
+    }
+    let gzip = gzip && !text.gzip.is_empty();
+    let body = if gzip { &text.gzip } else { &text.plain };
+    let mut response = reply::open(StatusCode::OK, body.clone().into());
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/vnd.apple.mpegurl"));
+    headers.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
+    if gzip {
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    if let Ok(cached) = HeaderValue::try_from(cache::cache_control(class, profile).as_ref()) {
+        headers.insert(CACHE_CONTROL, cached);
+    }
+    Ok(response)
+}
+
+/// Whether gzip may be sent (RFC 9110 §12.5.3): named, or meant by `*`, and not with weight 0.
+pub(super) fn accepts_gzip(headers: &HeaderMap) -> bool {
+    let mut any = false;
+    for value in headers.get_all(ACCEPT_ENCODING) {
+        for coding in value.to_str().unwrap_or_default().split(',') {
+            let (name, weight) = coding.split_once(';').unwrap_or((coding, "q=1"));
+            let weight = weight.trim().strip_prefix("q=").or(weight.trim().strip_prefix("Q="));
+            let allowed =
+                weight.and_then(|q| q.trim().parse::<f32>().ok()).is_some_and(|q| q > 0.0);
+            match name.trim() {
+                name if name.eq_ignore_ascii_case("gzip")
+                    || name.eq_ignore_ascii_case("x-gzip") =>
+                {
+                    return allowed;
+                }
+                "*" => any = allowed,
+                _ => {}
+            }
+        }
+    }
+    any
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gzip_is_sent_to_those_who_take_it() {
+        for (value, expected) in [
+            ("gzip", true),
+            ("GZIP", true),
+            ("deflate, gzip;q=0.5, br", true),
+            ("br, *", true),
+            ("gzip;q=0, *", false),
+            ("*;q=0", false),
+            ("gzip;q=0.000", false),
+            ("gzip; q=1", true),
+            ("gzip;q=nan", false),
+            ("identity", false),
+            ("gzipped", false),
+            ("", false),
+        ] {
+            let headers = HeaderMap::from_iter([(ACCEPT_ENCODING, value.parse().unwrap())]);
+            assert_eq!(accepts_gzip(&headers), expected, "{value}");
+        }
+        assert!(!accepts_gzip(&HeaderMap::new()));
+    }
+}
