@@ -255,7 +255,7 @@ impl<G: Gate> Worker<G> {
             return;
         }
         self.poll.remove(socket);
-        let latency = socket.stats().map_or(Duration::ZERO, |stats| stats.latency);
+        let latency = socket.millis(opt::RCVLATENCY).unwrap_or_default();
         if let Some(sink) = self.open.remove(&socket) {
             let deadline = Instant::now() + latency + Duration::from_millis(100);
             self.draining.push(Draining { socket, sink, deadline });

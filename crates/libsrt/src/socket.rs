@@ -166,6 +166,10 @@ impl Socket {
         Ok(c_int::from_ne_bytes(value))
     }
 
+    pub(crate) fn millis(self, option: c_int) -> Result<Duration, Error> {
+        Ok(Duration::from_millis(u64::try_from(self.int(option)?).unwrap_or(0)))
+    }
+
     /// Reads an option; how many bytes it has.
     pub(crate) fn bytes(self, option: c_int, room: &mut [u8]) -> Result<usize, Error> {
         let mut len = c_len(room.len());
@@ -194,7 +198,7 @@ impl Socket {
         let count = |value: c_int| u64::try_from(value).unwrap_or(0);
         Ok(Stats {
             rtt_ms: stats.ms_rtt,
-            latency: Duration::from_millis(count(self.int(ffi::opt::RCVLATENCY)?)),
+            latency: self.millis(ffi::opt::RCVLATENCY)?,
             packets: u64::try_from(stats.pkt_recv_total).unwrap_or(0),
             packets_lost: count(stats.pkt_rcv_loss_total),
             packets_retransmitted: count(stats.pkt_rcv_retrans),

@@ -1,4 +1,4 @@
-//! The listener against Debian's `srt-live-transmit`, byte by byte.
+//! The listener against ffmpeg's libsrt, byte by byte.
 
 #![expect(
     clippy::unwrap_used,
@@ -7,12 +7,13 @@
     reason = "helpers of tests may panic"
 )]
 
-use std::io::Write;
 use std::net::{SocketAddr, UdpSocket};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, mpsc};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use bytes::Bytes;
 use nowcast_libsrt::{
@@ -20,8 +21,8 @@ use nowcast_libsrt::{
 };
 
 const PATIENCE: Duration = Duration::from_secs(20);
-/// Seven TS packets, as every sender packs them.
-const PAYLOAD: usize = 1316;
+const OPTIONS: Options =
+    Options { latency: Duration::from_millis(200), peer_idle: Duration::from_secs(5) };
 
 enum Event {
     Accepted(Connection),
@@ -42,7 +43,7 @@ impl Gate for Door {
             b"no" => Decision::Reject(RejectCode::NOT_FOUND),
             b"panic" => panic!("a decision that fails"),
             name if name.starts_with(b"secret") => {
-                Decision::Accept { passphrase: Some("correct horse".to_owned()) }
+                Decision::Accept { passphrase: Some("correcthorse".to_owned()) }
             }
             _ => Decision::Accept { passphrase: None },
         }
@@ -68,52 +69,61 @@ impl Sink for Tape {
 
 fn listen(address: &str) -> (Listener, mpsc::Receiver<Event>) {
     let (events, inbox) = mpsc::channel();
-    let options =
-        Options { latency: Duration::from_millis(200), peer_idle: Duration::from_secs(5) };
     let listener =
-        Listener::bind(address.parse().unwrap(), options, Arc::new(Door(events))).unwrap();
+        Listener::bind(address.parse().unwrap(), OPTIONS, Arc::new(Door(events))).unwrap();
     (listener, inbox)
 }
 
-/// A sender that ends with the test.
-struct Sender(Child);
+/// ffmpeg's libsrt: sends a test picture, and writes the same bytes into a file.
+struct Sender {
+    child: Child,
+    sent: PathBuf,
+}
 
 impl Sender {
-    fn call(address: SocketAddr, query: &str) -> (Self, ChildStdin) {
-        let mut child = Command::new("srt-live-transmit")
-            .args(["-a:no", "-chunk:1316", "file://con", &format!("srt://{address}?{query}")])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("srt-live-transmit is there: apt-get install srt-tools");
-        let input = child.stdin.take().unwrap();
-        (Self(child), input)
+    fn call(address: SocketAddr, query: &str, seconds: u32) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let sent = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("sent-{number}.ts"));
+        // With linger it sends what it has before it closes.
+        let srt = format!("[f=mpegts]srt://{address}?pkt_size=1316&linger=5&{query}");
+        let outputs = format!("{srt}|[f=mpegts]{}", sent.display());
+        Self { child: ffmpeg(seconds, &["-f", "tee", &outputs]), sent }
+    }
+
+    /// What it has sent, once it has ended by itself.
+    fn sent(mut self) -> Vec<u8> {
+        assert!(self.child.wait().unwrap().success(), "the sender failed");
+        std::fs::read(&self.sent).unwrap()
     }
 }
 
 impl Drop for Sender {
     fn drop(&mut self) {
-        self.0.kill().ok();
-        self.0.wait().ok();
+        self.child.kill().ok();
+        self.child.wait().ok();
+        std::fs::remove_file(&self.sent).ok();
     }
 }
 
-/// The nth payload of a sender's stream.
-fn payload(seed: u8, number: usize) -> Vec<u8> {
-    let mut bytes = vec![seed; PAYLOAD];
-    bytes[..8].copy_from_slice(&(number as u64).to_be_bytes());
-    bytes
+/// Sends a test picture to `output`.
+fn ffmpeg(seconds: u32, output: &[&str]) -> Child {
+    Command::new("ffmpeg")
+        .args(["-nostdin", "-y", "-loglevel", "error", "-re", "-f", "lavfi"])
+        .args(["-i", "testsrc2=size=640x360:rate=25", "-t", &seconds.to_string()])
+        .args(["-c:v", "mpeg2video", "-q:v", "4", "-map", "0:v"])
+        .args(output)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("ffmpeg is there: apt-get install ffmpeg")
 }
 
-/// Writes `count` payloads at about 5 Mbit/s, then ends the input, upon which the sender closes.
-fn feed(mut input: ChildStdin, seed: u8, count: usize) {
-    let start = Instant::now();
-    for number in 0..count {
-        let due = Duration::from_millis(2) * u32::try_from(number).unwrap();
-        thread::sleep(due.saturating_sub(start.elapsed()));
-        input.write_all(&payload(seed, number)).unwrap();
-    }
+/// Whether a caller could send all of a short picture.
+fn send(address: SocketAddr, query: &str, seconds: u32) -> JoinHandle<bool> {
+    let url = format!("srt://{address}?pkt_size=1316&{query}");
+    let mut child = ffmpeg(seconds, &["-f", "mpegts", &url]);
+    thread::spawn(move || child.wait().unwrap().success())
 }
 
 fn accepted(inbox: &mpsc::Receiver<Event>) -> Connection {
@@ -135,24 +145,20 @@ fn record(inbox: &mpsc::Receiver<Event>, name: &[u8]) -> (Vec<u8>, CloseReason) 
     }
 }
 
-fn assert_complete(bytes: &[u8], seed: u8, count: usize) {
-    let expected: Vec<u8> = (0..count).flat_map(|number| payload(seed, number)).collect();
-    assert_eq!(bytes.len(), expected.len(), "bytes are missing or too many");
-    assert!(bytes == expected, "bytes differ");
+fn assert_same(received: &[u8], sent: &[u8]) {
+    assert_eq!(received.len(), sent.len(), "bytes are missing or too many");
+    assert!(received == sent, "bytes differ");
 }
 
 #[test]
 fn every_byte_arrives_and_the_last_ones_too_when_the_sender_closes() {
     for address in ["127.0.0.1:0", "[::1]:0"] {
         let (listener, inbox) = listen(address);
-        let (_sender, input) = Sender::call(listener.local_addr(), "streamid=a");
+        let sender = Sender::call(listener.local_addr(), "streamid=a", 2);
         let connection = accepted(&inbox);
         assert_eq!(connection.peer().ip(), listener.local_addr().ip());
-        assert!(connection.is_open());
-        let feeder = thread::spawn(|| feed(input, 1, 500));
-        let (bytes, reason) = record(&inbox, b"a");
-        feeder.join().unwrap();
-        assert_complete(&bytes, 1, 500);
+        let (received, reason) = record(&inbox, b"a");
+        assert_same(&received, &sender.sent());
         assert_eq!(reason, CloseReason::PeerGone);
         assert!(!connection.is_open());
     }
@@ -162,33 +168,28 @@ fn every_byte_arrives_and_the_last_ones_too_when_the_sender_closes() {
 fn a_wildcard_ipv6_listener_takes_ipv4_callers() {
     let (listener, inbox) = listen("[::]:0");
     let address = SocketAddr::from(([127, 0, 0, 1], listener.local_addr().port()));
-    let (_sender, _input) = Sender::call(address, "streamid=a");
+    let _sender = Sender::call(address, "streamid=a", 5);
     assert!(accepted(&inbox).peer().is_ipv4());
 }
 
 #[test]
-fn statistics_tell_the_latency_agreed_on_and_the_length_of_the_key() {
+fn keys_of_every_length_decrypt_and_statistics_tell_them_and_the_latency() {
     let (listener, inbox) = listen("127.0.0.1:0");
-    let secret = "streamid=secret&passphrase=correct%20horse";
-    let secret = secret.replace("%20", " ");
-    for (query, bits) in
+    for (length, bits) in
         [("&pbkeylen=16", 128), ("&pbkeylen=24", 192), ("&pbkeylen=32", 256), ("", 128)]
     {
-        let query = format!("{secret}{query}&latency=300");
-        let (_sender, input) = Sender::call(listener.local_addr(), &query);
+        let query = format!("streamid=secret&passphrase=correcthorse&latency=300000{length}");
+        let sender = Sender::call(listener.local_addr(), &query, 1);
         let connection = accepted(&inbox);
-        let feeder = thread::spawn(|| feed(input, 7, 100));
         let Ok(Event::Data(_, first)) = inbox.recv_timeout(PATIENCE) else {
             panic!("no data with {query}");
         };
-        assert_eq!(&first[..], payload(7, 0), "decrypted wrongly with {query}");
         let stats = connection.stats().expect("it is connected");
         assert_eq!(stats.key_bits, bits, "{query}");
         assert_eq!(stats.latency, Duration::from_millis(300));
         assert!(stats.packets > 0 && stats.rtt_ms > 0.0, "{stats:?}");
         let (rest, _) = record(&inbox, b"secret");
-        feeder.join().unwrap();
-        assert_complete(&[&first, &rest[..]].concat(), 7, 100);
+        assert_same(&[&first, &rest[..]].concat(), &sender.sent());
         assert_eq!(connection.stats(), None);
     }
 }
@@ -200,13 +201,10 @@ fn who_is_refused_or_lacks_the_passphrase_never_connects() {
         "streamid=no",
         "streamid=panic",
         "streamid=secret",
-        "streamid=secret&passphrase=wrong passphrase",
-        "streamid=plain&passphrase=nobody asked",
+        "streamid=secret&passphrase=wrongpassphrase",
+        "streamid=plain&passphrase=nobodyasked",
     ] {
-        let (mut sender, input) = Sender::call(listener.local_addr(), query);
-        drop(input);
-        let status = sender.0.wait().unwrap();
-        assert!(!status.success(), "{query}");
+        assert!(!send(listener.local_addr(), query, 5).join().unwrap(), "{query}");
     }
     assert!(inbox.try_recv().is_err(), "nobody was accepted");
 }
@@ -214,31 +212,25 @@ fn who_is_refused_or_lacks_the_passphrase_never_connects() {
 #[test]
 fn a_closed_connection_ends_for_its_peer_and_the_others_go_on() {
     let (listener, inbox) = listen("127.0.0.1:0");
-    let (_first, _first_input) = Sender::call(listener.local_addr(), "streamid=first");
+    let first = send(listener.local_addr(), "streamid=first", 60);
     let connection = accepted(&inbox);
-    let (_second, input) = Sender::call(listener.local_addr(), "streamid=second");
-    accepted(&inbox);
+    let second = Sender::call(listener.local_addr(), "streamid=second", 2);
     connection.close();
-    assert_eq!(record(&inbox, b"first"), (Vec::new(), CloseReason::Requested));
-    let feeder = thread::spawn(|| feed(input, 2, 50));
-    assert_complete(&record(&inbox, b"second").0, 2, 50);
-    feeder.join().unwrap();
+    assert_eq!(record(&inbox, b"first").1, CloseReason::Requested);
+    assert!(!first.join().unwrap(), "its sender noticed");
+    assert_same(&record(&inbox, b"second").0, &second.sent());
 }
 
 #[test]
-fn a_listener_that_stops_closes_its_connections_and_frees_its_port() {
+fn a_port_is_taken_once_and_a_listener_that_stops_closes_its_connections() {
     let (listener, inbox) = listen("127.0.0.1:0");
     let address = listener.local_addr();
-    let (_sender, _input) = Sender::call(address, "streamid=a");
+    let _sender = Sender::call(address, "streamid=a", 60);
     accepted(&inbox);
-    let taken = Listener::bind(address, options(), Arc::new(Door(mpsc::channel().0)));
+    let taken = Listener::bind(address, OPTIONS, Arc::new(Door(mpsc::channel().0)));
     assert!(taken.unwrap_err().is_address_in_use());
     drop(listener);
     assert_eq!(record(&inbox, b"a").1, CloseReason::ListenerStopped);
-}
-
-fn options() -> Options {
-    Options { latency: Duration::from_millis(200), peer_idle: Duration::from_secs(5) }
 }
 
 /// Numbers that look random and are the same in every run (xorshift).
@@ -261,9 +253,8 @@ impl Noise {
 fn garbage_and_floods_of_handshakes_do_not_touch_a_running_stream() {
     let (listener, inbox) = listen("127.0.0.1:0");
     let address = listener.local_addr();
-    let (_sender, input) = Sender::call(address, "streamid=a");
+    let sender = Sender::call(address, "streamid=a", 4);
     accepted(&inbox);
-    let feeder = thread::spawn(|| feed(input, 3, 1500));
 
     let attacker = UdpSocket::bind("127.0.0.1:0").unwrap();
     let mut noise = Noise(0x9e37_79b9_7f4a_7c15);
@@ -294,10 +285,8 @@ fn garbage_and_floods_of_handshakes_do_not_touch_a_running_stream() {
         }
     }
 
-    let (bytes, _) = record(&inbox, b"a");
-    feeder.join().unwrap();
-    assert_complete(&bytes, 3, 1500);
-    let (_sender, _input) = Sender::call(address, "streamid=after");
+    assert_same(&record(&inbox, b"a").0, &sender.sent());
+    let _sender = Sender::call(address, "streamid=after", 5);
     assert_eq!(accepted(&inbox).stream_id(), b"after");
 }
 
