@@ -46,8 +46,12 @@ export interface Playback {
   now: number;
   /** Live edge minus playing position. */
   latency: number;
+  /** Media listed ahead of the playing position. */
+  listed: number;
   /** Media buffered ahead of the playing position, in every track. */
   ahead: number;
+  /** The picture stands still for want of media. */
+  starved: boolean;
 }
 
 /** Never nearer than two parts: one that plays, one that is on its way. */
@@ -64,6 +68,12 @@ const LEAVE = 0.04;
 const SETTLE = 0.01;
 /** Farther off than this is not worth catching up with: jump. */
 const JUMP = 2;
+/**
+ * Starved for so long although there is more to fetch: jump, which makes hls.js look for its next part afresh.
+ * hls.js 1.7.4 can lose track of which parts of a finished segment it has, and then fetches nothing until the segment's
+ * parts leave the playlist (4.6 s with the default profile). Doubles while it does not help, for a link that is really slow.
+ */
+const STARVED = 1;
 /** After a stall, play so much farther behind, … */
 const BACK_OFF = 0.25;
 /** … at most this much in all, … */
@@ -80,6 +90,8 @@ export class LatencyController {
   #stalledAt = -Infinity;
   #updatedAt: number | undefined;
   #rate = 1;
+  #starvedSince: number | undefined;
+  #endurance = STARVED;
 
   constructor(partTarget: number) {
     this.#partTarget = partTarget;
@@ -99,13 +111,18 @@ export class LatencyController {
   }
 
   /** The speed to play at from now on, or `'jump'` to go to the target at once. Call it a few times a second. */
-  update({ now, latency, ahead }: Playback): number | 'jump' {
+  update({ now, latency, listed, ahead, starved }: Playback): number | 'jump' {
     this.#recover(now);
     const error = latency - this.target;
-    if (error > JUMP) {
+    const stuck = this.#stuck(now, starved);
+    // While it starves, latency grows by itself; jumping for that would drop what is just being fetched.
+    if ((starved ? stuck : error > JUMP) && listed > this.target) {
+      if (stuck) this.#endurance *= 2;
+      this.#starvedSince = undefined;
       this.#rate = 1;
       return 'jump';
     }
+    if (starved) return this.#rate;
     if (Math.abs(error) < (this.#rate === 1 ? LEAVE : SETTLE)) {
       this.#rate = 1;
     } else {
@@ -115,6 +132,16 @@ export class LatencyController {
       this.#rate = Math.round(Math.min(wanted, allowed) * 100) / 100;
     }
     return this.#rate;
+  }
+
+  #stuck(now: number, starved: boolean): boolean {
+    if (!starved) {
+      this.#starvedSince = undefined;
+      if (now - this.#stalledAt > 10 * STARVED) this.#endurance = STARVED;
+      return false;
+    }
+    this.#starvedSince ??= now;
+    return now - this.#starvedSince >= this.#endurance;
   }
 
   #recover(now: number): void {

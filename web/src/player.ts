@@ -188,13 +188,25 @@ export class Player extends EventTarget {
     const video = this.#video;
     const latency = this.distance;
     if (!this.#controller || latency === undefined || !this.#following) return;
-    if (!this.#started || video.paused || video.seeking || video.readyState < HTMLMediaElement.HAVE_FUTURE_DATA) return;
-    const rate = this.#controller.update({ now: performance.now() / 1000, latency, ahead: ahead(video) });
+    if (!this.#started || video.paused || video.seeking) return;
+    const rate = this.#controller.update({
+      now: performance.now() / 1000,
+      latency,
+      listed: this.#listed() - video.currentTime,
+      ahead: ahead(video),
+      starved: video.readyState < HTMLMediaElement.HAVE_FUTURE_DATA,
+    });
     if (rate === 'jump') this.#jump();
     else if (video.playbackRate !== rate) video.playbackRate = rate;
   }
 
-  /** Goes to the target, as far as it is listed; a step too small to matter is left to the playing speed. */
+  /** The end of what is listed in every rendition. */
+  #listed(): number {
+    const edges = [this.#videoEdge.listed, this.#audioEdge.listed].filter(Number.isFinite);
+    return Math.min(...edges);
+  }
+
+  /** Goes forward to the target, as far as it is listed. */
   #jump(): void {
     const edge = this.#liveEdge();
     if (edge === undefined || !this.#controller) {
@@ -202,9 +214,8 @@ export class Player extends EventTarget {
       if (seekable.length > 0 && !this.#hls) this.#video.currentTime = seekable.end(seekable.length - 1);
       return;
     }
-    const listed = Math.max(this.#videoEdge.listed, this.#audioEdge.listed);
-    const position = Math.min(edge, listed) - this.#controller.target;
-    if (position - this.#video.currentTime > 1) this.#video.currentTime = position;
+    const position = Math.min(edge, this.#listed()) - this.#controller.target;
+    if (position > this.#video.currentTime) this.#video.currentTime = position;
   }
 
   #onWaiting(): void {

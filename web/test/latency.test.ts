@@ -12,7 +12,7 @@ function play(controller: LatencyController, latency: number, seconds: number, f
   for (let now = from; now < from + seconds; now += TICK) {
     // What is buffered ends one to two parts behind the edge.
     const ahead = Math.max(latency - PART * (1 + (now % PART) / PART), 0);
-    const decision = controller.update({ now, latency, ahead });
+    const decision = controller.update({ now, latency, listed: latency, ahead, starved: false });
     const rate = decision === 'jump' ? 1 : decision;
     if (decision === 'jump') {
       jumps++;
@@ -58,7 +58,7 @@ test('far behind it jumps once instead of hurrying', () => {
 
 test('a thin buffer is never drained faster than real time', () => {
   const controller = new LatencyController(PART);
-  assert.equal(controller.update({ now: 0, latency: 1.5, ahead: 0.05 }), 1);
+  assert.equal(controller.update({ now: 0, latency: 1.5, listed: 1.4, ahead: 0.05, starved: false }), 1);
 });
 
 test('a stall moves the target back at once, a second one within the same second does not add', () => {
@@ -89,6 +89,28 @@ test('minutes without a stall bring the target back, slower than the viewer can 
   assert.equal(controller.target, best);
   assert.ok(Math.abs(last(later).latency - best) < 0.05);
   assert.ok(later.every(({ rate }) => rate <= 1.03));
+});
+
+/** When a player that stands still from `now = 0` on is told to jump, within `seconds`. */
+function jumpsWhileStarved(controller: LatencyController, listed: (now: number) => number, seconds: number): number[] {
+  const jumps = [];
+  for (let now = 0; now < seconds; now += TICK) {
+    const state = { now, latency: 0.5 + now, listed: listed(now), ahead: 0, starved: true };
+    if (controller.update(state) === 'jump') jumps.push(Math.round(now));
+  }
+  return jumps;
+}
+
+test('starved although more is listed, it jumps after a second, and ever more rarely if that does not help', () => {
+  const jumps = jumpsWhileStarved(new LatencyController(PART), () => 3, 20);
+  assert.ok(jumps.length >= 3 && jumps.length <= 5, `jumped at ${jumps}`);
+  assert.equal(jumps[0], 1);
+  const waits = jumps.map((at, jump) => at - (jumps[jump - 1] ?? 0));
+  assert.ok(waits.every((wait, jump) => jump === 0 || wait > (waits[jump - 1] as number)), `jumped at ${jumps}`);
+});
+
+test('starved because the publisher is silent, it waits', () => {
+  assert.deepEqual(jumpsWhileStarved(new LatencyController(PART), () => 0.1, 20), []);
 });
 
 test('late playlists do not move the edge, and there is none before the first', () => {

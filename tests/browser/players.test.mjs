@@ -1,0 +1,45 @@
+// Players that are not ours, with nothing but their defaults: glass-to-glass latency in each of five starts.
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { glassToGlass, instrument, launch, observe, serveStockPlayers, sleep, stalls, startServer } from './lib.mjs';
+
+const STARTS = 5;
+const WATCH_MS = 12_000;
+const SETTLE_MS = 4000;
+/** The median that each start must keep, in milliseconds. */
+const AIMS = { 'hls.js': 1300, Shaka: 1100 };
+
+let server;
+let browser;
+let stock;
+
+before(async () => {
+  server = await startServer();
+  browser = await launch();
+  stock = await serveStockPlayers();
+});
+
+after(async () => {
+  await browser?.close();
+  await stock?.stop();
+  await server?.stop();
+});
+
+for (const [player, aim] of Object.entries(AIMS)) {
+  test(`stock ${player} plays within ${aim} ms of the camera, five starts in five`, async (t) => {
+    for (let start = 1; start <= STARTS; start++) {
+      const context = await browser.newContext();
+      await instrument(context);
+      const page = await context.newPage();
+      await page.goto(stock.url(player, `${server.base}/live/live/index.m3u8`));
+      await page.waitForFunction(() => window.record?.samples.length > 0);
+      await sleep(WATCH_MS);
+      const seen = await observe(page);
+      await context.close();
+      const latency = glassToGlass(seen, SETTLE_MS);
+      t.diagnostic(`start ${start}: glass to glass, ms: ${JSON.stringify(latency)}; ${stalls(seen)} stalls`);
+      assert.equal(seen.error, undefined);
+      assert.ok(latency.median <= aim, `start ${start}: median ${latency.median} ms`);
+    }
+  });
+}

@@ -1,0 +1,137 @@
+// Playlists of a live run, read by three parsers that are not ours.
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { require, startServer } from './lib.mjs';
+
+globalThis.self = globalThis;
+const { M3U8Parser } = require('hls.js');
+const { Parser } = require('m3u8-parser');
+const hlsParser = require('hls-parser');
+
+/** Playlists followed per rendition: more than two segments of ten parts. */
+const RELOADS = 25;
+
+let server;
+
+before(async () => {
+  server = await startServer();
+});
+
+after(async () => {
+  await server?.stop();
+});
+
+async function text(url) {
+  const response = await fetch(url);
+  const body = await response.text();
+  assert.equal(response.status, 200, `${url}: ${response.status} ${body}`);
+  return body;
+}
+
+/** hls.js reads what a server starts with a while after its first publisher. */
+async function multivariant() {
+  const url = `${server.base}/live/live/index.m3u8`;
+  const body = await text(url);
+  const parsed = M3U8Parser.parseMasterPlaylist(body, url);
+  assert.equal(parsed.playlistParsingError, null);
+  const audio = M3U8Parser.parseMasterPlaylistMedia(body, url, parsed).AUDIO ?? [];
+  return { url, body, levels: parsed.levels, audio };
+}
+
+const readWithHls = (body, url, type) => M3U8Parser.parseLevelPlaylist(body, url, 0, type, 0, null);
+
+function readWithM3u8Parser(body) {
+  const parser = new Parser();
+  const warnings = [];
+  parser.on('warn', ({ message }) => warnings.push(message));
+  parser.push(body);
+  parser.end();
+  return { manifest: parser.manifest, warnings };
+}
+
+const near = (a, b) => Math.abs(a - b) < 1e-4;
+
+/** What must hold in every playlist. */
+function check(body, url, type) {
+  const details = readWithHls(body, url, type);
+  assert.equal(details.playlistParsingError, null);
+  assert.ok(details.live && details.canBlockReload && details.partList.length > 0);
+  assert.ok(details.partHoldBack >= 3 * details.partTarget - 1e-9, 'PART-HOLD-BACK is at least three parts');
+  assert.ok(details.holdBack >= 3 * details.targetduration);
+  assert.ok(details.preloadHint?.URI, 'the next part is hinted');
+  assert.ok(details.renditionReports.length > 0, 'the other renditions are reported');
+
+  const last = details.partList.at(-1);
+  for (const part of details.partList) {
+    const closes = part === last || details.partList[details.partList.indexOf(part) + 1].index === 0;
+    assert.ok(part.duration <= details.partTarget + 1e-9, `part ${part.relurl} is too long`);
+    assert.ok(closes || part.independent || part.duration >= 0.85 * details.partTarget, `part ${part.relurl} is too short`);
+    if (part.index === 0) assert.ok(part.independent, 'a segment begins with an independent part');
+  }
+  for (const fragment of details.fragments) {
+    assert.ok(Math.round(fragment.duration) <= details.targetduration);
+    assert.ok(fragment.programDateTime, `segment ${fragment.sn} has no date`);
+    const parts = details.partList.filter((part) => part.fragment.sn === fragment.sn);
+    if (parts[0]?.index === 0 && fragment.sn <= details.endSN) {
+      assert.ok(near(parts.reduce((sum, part) => sum + part.duration, 0), fragment.duration), `segment ${fragment.sn} is not its parts`);
+    }
+  }
+
+  const { manifest, warnings } = readWithM3u8Parser(body);
+  assert.deepEqual(warnings, []);
+  assert.equal(manifest.mediaSequence, details.startSN);
+  assert.equal(manifest.targetDuration, details.targetduration);
+  assert.ok(near(manifest.partTargetDuration, details.partTarget));
+  const complete = manifest.segments.filter(({ uri }) => uri);
+  assert.equal(complete.length, details.endSN - details.startSN + 1);
+  const parts = manifest.segments.flatMap((segment) => segment.parts ?? []);
+  assert.equal(parts.length + (manifest.preloadSegment && !manifest.segments.includes(manifest.preloadSegment) ? manifest.preloadSegment.parts.length : 0), details.partList.length);
+
+  const third = hlsParser.parse(body);
+  assert.equal(third.mediaSequenceBase, details.startSN);
+  assert.equal(third.lowLatencyCompatibility.partHoldBack, details.partHoldBack);
+  return details;
+}
+
+test('the multivariant playlist is the same to every parser, best variant first to last', async () => {
+  const { body, levels, audio } = await multivariant();
+  const { manifest, warnings } = readWithM3u8Parser(body);
+  const third = hlsParser.parse(body);
+  assert.deepEqual(warnings, []);
+  assert.ok(levels.length > 0 && audio.length > 0);
+  assert.equal(manifest.playlists.length, levels.length);
+  assert.equal(third.variants.length, levels.length);
+  for (const level of levels) {
+    assert.match(level.attrs.CODECS, /^(avc1|hvc1)\.[^,]+,mp4a\.40\.2$/);
+    assert.ok(level.width > 0 && level.height > 0);
+    assert.ok(level.attrs.decimalFloatingPoint('FRAME-RATE') > 0);
+    assert.ok(level.attrs.decimalInteger('AVERAGE-BANDWIDTH') <= level.attrs.decimalInteger('BANDWIDTH'));
+  }
+});
+
+test('followed by blocking reload, every rendition grows part by part and never takes anything back', async () => {
+  const { levels, audio } = await multivariant();
+  const renditions = [...levels.map(({ url }) => ({ url, type: 'main' })), ...audio.map(({ url }) => ({ url, type: 'audio' }))];
+  await Promise.all(
+    renditions.map(async ({ url, type }) => {
+      const known = new Map();
+      let previous = check(await text(url), url, type);
+      for (let reload = 0; reload < RELOADS; reload++) {
+        const closed = previous.lastPartSn === previous.endSN;
+        const [msn, part] = closed ? [previous.endSN + 1, 0] : [previous.lastPartSn, previous.lastPartIndex + 1];
+        const details = check(await text(`${url}?_HLS_msn=${msn}&_HLS_part=${part}`), url, type);
+        const advanced = details.lastPartSn > previous.lastPartSn || details.lastPartIndex > previous.lastPartIndex;
+        assert.ok(advanced, `asked for ${msn}.${part}, got ${details.lastPartSn}.${details.lastPartIndex}`);
+        assert.equal(details.partTarget, previous.partTarget);
+        assert.equal(details.targetduration, previous.targetduration);
+        for (const { fragment, index, relurl, duration } of details.partList) {
+          const name = `${fragment.sn}.${index}`;
+          const now = `${relurl} ${duration}`;
+          assert.equal(known.get(name) ?? now, now, `part ${name} changed`);
+          known.set(name, now);
+        }
+        previous = details;
+      }
+    }),
+  );
+});
