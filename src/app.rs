@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, anyhow};
 use arc_swap::ArcSwap;
@@ -14,6 +13,7 @@ use tracing::{error, info, warn};
 use crate::config::{Config, StreamConfig};
 use crate::flow::{Control, Publisher, StreamName, Streams};
 use crate::state::State;
+use crate::listener::{self, Limits};
 use crate::{encode, ingest, ops, origin, publish};
 
 /// The name of the stream that is made when none is configured.
@@ -52,7 +52,7 @@ pub struct Server {
     made_key: bool,
     streams: Arc<Streams>,
     setting: publish::Setting,
-    ready: Arc<AtomicBool>,
+    ready: watch::Sender<bool>,
     srt: ingest::Listener,
     http: TcpListener,
     ops: TcpListener,
@@ -68,8 +68,8 @@ impl Server {
         let state = State::open(&config.state_dir)?;
         let made_key = lock_default_stream(&mut config, &state)?;
         let start_counter = state.count_start()?;
-        let http = bind("http", config.http.listen).await?;
-        let ops = bind("ops", config.ops.listen).await?;
+        let http = bind("http", config.http.listen)?;
+        let ops = bind("ops", config.ops.listen)?;
         config.http.listen = http.local_addr()?;
         config.ops.listen = ops.local_addr()?;
         let config = Arc::new(ArcSwap::from_pointee(config));
@@ -84,7 +84,7 @@ impl Server {
         for stream in &config.load().streams {
             streams.insert(publish::spawn(stream.clone(), setting.clone()));
         }
-        let ready = Arc::new(AtomicBool::new(false));
+        let ready = watch::Sender::new(false);
         Ok(Self { config, made_key, streams, setting, ready, srt, http, ops, _state: state })
     }
 
@@ -103,17 +103,14 @@ impl Server {
     /// Serves until SIGINT or SIGTERM; SIGHUP reads the streams and keys again by `reload`.
     pub async fn run(self, reload: impl Fn() -> Result<Config, String>) {
         let (stop, stopped) = watch::channel(false);
-        let origin = Arc::new(origin::Origin::new(Arc::clone(&self.streams)));
-        let kick = {
-            let streams = Arc::clone(&self.streams);
-            move |name: String| kick(Arc::clone(&streams), name)
-        };
-        let desk = ops::Desk::new(
+        let pages = origin::pages::handler(Arc::clone(&self.streams));
+        let origin = origin::Origin::new(Arc::clone(&self.streams), pages, Limits::of_this_process());
+        let figures = origin.figures();
+        let desk = ops::Ops::new(
             Arc::clone(&self.streams),
-            Arc::clone(&origin),
-            Arc::clone(&self.ready),
+            self.ready.subscribe(),
             self.config.load().ops.token.clone(),
-            kick,
+            vec![Box::new(move |out| figures.expose(out))],
         );
         let on_publisher = {
             let (streams, config) = (Arc::clone(&self.streams), Arc::clone(&self.config));
@@ -121,16 +118,16 @@ impl Server {
             move |publisher| admit(&streams, &config, &setting, publisher)
         };
         let srt = tokio::spawn(self.srt.run(on_publisher, stopped.clone()));
-        let http = tokio::spawn(origin::serve(self.http, origin, stopped.clone()));
-        let ops = tokio::spawn(ops::serve(self.ops, Arc::new(desk), stopped));
-        self.ready.store(true, Ordering::Release);
+        let http = tokio::spawn(listener::serve(self.http, Arc::new(origin), stopped.clone()));
+        let ops = tokio::spawn(listener::serve(self.ops, Arc::new(desk), stopped));
+        self.ready.send_replace(true);
         wait_for_stop(|| match reload() {
             Ok(config) => apply(&self.config, &self.streams, &self.setting, config),
             Err(faults) => error!("the new configuration is not taken: {faults}"),
         })
         .await;
         info!("stopping: held requests are answered, publishers and workers let go");
-        self.ready.store(false, Ordering::Release);
+        self.ready.send_replace(false);
         stop.send_replace(true);
         for (part, task) in [("srt", srt), ("http", http), ("ops", ops)] {
             if let Err(error) = task.await {
@@ -157,8 +154,8 @@ fn lock_default_stream(config: &mut Config, state: &State) -> Result<bool> {
     Ok(true)
 }
 
-async fn bind(part: &str, address: std::net::SocketAddr) -> Result<TcpListener> {
-    TcpListener::bind(address).await.map_err(|error| {
+fn bind(part: &str, address: std::net::SocketAddr) -> Result<TcpListener> {
+    listener::listen(address).map_err(|error| {
         anyhow!(
             "[{part}] cannot listen on {address}: {error}; stop what uses the port, or choose another with --{part}"
         )
@@ -183,17 +180,6 @@ fn admit(
     if !matches!(sent, Some(Ok(()))) {
         warn!(stream = %name, "the stream's task takes nobody in; the publisher is let go and may call again");
     }
-}
-
-async fn kick(streams: Arc<Streams>, name: String) -> Result<bool, String> {
-    let stream = streams.find(&name).ok_or_else(|| format!("there is no stream {name:?}"))?;
-    let (answer, answered) = tokio::sync::oneshot::channel();
-    stream
-        .control
-        .send(Control::Kick(answer))
-        .await
-        .map_err(|_| "the stream has ended".to_owned())?;
-    answered.await.map_err(|_| "the stream has ended".to_owned())
 }
 
 /// Takes streams and keys from a new configuration; whoever publishes stays connected.

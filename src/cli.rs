@@ -130,6 +130,9 @@ impl From<anyhow::Error> for Failure {
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    if matches!(cli.command, Command::EncodeWorker) {
+        return crate::encode::worker::main();
+    }
     let result = run(&cli);
     let mut out = std::io::stderr().lock();
     // Nobody is left to tell when standard error is closed.
@@ -161,13 +164,6 @@ pub fn main() -> ExitCode {
 
 fn run(cli: &Cli) -> Result<(), Failure> {
     match &cli.command {
-        Command::EncodeWorker => {
-            return if crate::encode::worker_main() == 0 {
-                Ok(())
-            } else {
-                Err(Failure::Failed(anyhow::anyhow!("the encode worker stopped")))
-            };
-        }
         Command::Completions { shell } => {
             clap_complete::generate(*shell, &mut Cli::command(), "nowcast", &mut std::io::stdout());
             return Ok(());

@@ -4,8 +4,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use toml::de::DeTable;
-
 use super::read::{Fault, Overrides, Reader, Section};
 use super::{Config, Http, Mode, Ops, Srt, StreamConfig};
 use crate::flow::StreamName;
