@@ -1,5 +1,6 @@
 //! The two graphs of a worker, and the retimer between them.
 
+use std::mem::ManuallyDrop;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -21,8 +22,8 @@ const BASE_NS: i128 = 1000 * 3_600 * 1_000_000_000;
 #[derive(Debug)]
 pub(super) struct Coder {
     units: AppSrc,
-    // Held, for a pipeline that is dropped while it runs complains and leaks.
-    _graphs: [gst::Pipeline; 2],
+    // Never dropped: they end with the process, and taking down a graph that hangs would hang.
+    _graphs: ManuallyDrop<[gst::Pipeline; 2]>,
 }
 
 impl Coder {
@@ -80,13 +81,14 @@ impl Coder {
             gst::PadProbeReturn::Ok
         });
 
+        encode.set_property("name", "encode");
         for graph in [&encode, &decode] {
             watch(graph, outlet)?;
             graph
                 .set_state(gst::State::Playing)
                 .map_err(|error| format!("the graph does not start: {error}"))?;
         }
-        Ok(Self { units, _graphs: [decode, encode] })
+        Ok(Self { units, _graphs: ManuallyDrop::new([decode, encode]) })
     }
 
     /// Hands an access unit to the decoder; waits while four are before it.
@@ -150,6 +152,8 @@ impl Stage {
 
     fn encode(&self, index: i64, picture: &gst::Sample) -> Result<(), gst::FlowError> {
         let start = exact(self.rate, index);
+        // Before the event: no event may overtake the caps.
+        self.raw.set_caps(Some(&self.caps(picture).ok_or(gst::FlowError::NotNegotiated)?));
         if index == self.resume_index
             || (index - self.key_origin).rem_euclid(self.segment_frames) == 0
         {
@@ -166,9 +170,7 @@ impl Stage {
         frame.set_duration(
             exact(self.rate, index + 1).zip(start).map(|(end, start)| end.saturating_sub(start)),
         );
-        let caps = self.caps(picture).ok_or(gst::FlowError::NotNegotiated)?;
-        let sample = gst::Sample::builder().buffer(&buffer).caps(&caps).build();
-        self.raw.push_sample(&sample).map(drop)
+        self.raw.push_buffer(buffer).map(drop)
     }
 
     /// What the encoders' graph is told of a picture: only what may change without the output changing.

@@ -94,7 +94,7 @@ mod tests {
         let (_, slow) = shown(rate(30, 1), 0, (0..50).map(|n| n * 18_000));
         assert_eq!((slow.repeated, slow.skipped), (49 * 5, 0));
         let (frames, fast) = shown(rate(30, 1), 0, (0..120).map(|n| n * 1500));
-        assert_eq!((frames.len(), fast.repeated), (60, 0));
+        assert_eq!((frames.len(), fast.repeated, fast.skipped), (61, 0, 59));
         let (frames, pal) = shown(rate(30_000, 1001), 0, (0..250).map(|n| n * 3600));
         assert_eq!(frames.len(), 299);
         assert_eq!((pal.repeated, pal.skipped), (49, 0));
