@@ -9,4 +9,5 @@ pub mod supervisor;
 mod wire;
 pub mod worker;
 
+pub(crate) use graph::launch;
 pub use supervisor::{Options, spawn};
