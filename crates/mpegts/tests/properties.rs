@@ -1,5 +1,4 @@
 //! Laws that hold for every input.
-#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;

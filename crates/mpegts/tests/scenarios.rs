@@ -1,5 +1,4 @@
 //! What muxers do, packet by packet.
-#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::time::Duration;
 
@@ -102,7 +101,7 @@ fn a_muxer_that_stuffs_in_the_middle_costs_one_picture() {
         let mut header = vec![0, 0, 1, 0xe0, 0, 0, 0x80, 0x80, 5, 0x21, 0, 0x2b, 0xf2, 1];
         link.pictures += 1;
         header[12..14]
-            .copy_from_slice(&u16::try_from(link.pictures * 6000 | 1).unwrap().to_be_bytes());
+            .copy_from_slice(&u16::try_from((link.pictures * 6000) | 1).unwrap().to_be_bytes());
         let mut payload = header;
         payload.extend_from_slice(IDR);
         link.writer.packet(VIDEO, true, None, &payload);
