@@ -108,28 +108,21 @@ impl AudioPackager {
                 None => return Ok(()),
             }
         };
-        for _ in 0..missing {
-            self.silent_frames += 1;
-            self.append(self.silence.clone());
-        }
+        self.append_silence(missing);
         self.append(frame.data.clone());
         Ok(())
     }
 
-    /// Puts silence where the audio stays away, as long as it ends before `until`. Frames that come
-    /// later for that time are left out.
+    /// Puts silence where the audio stays away, as long as it ends before `until`; 10 s at most in one call.
+    /// Frames that come later for that time are left out.
     pub fn fill_to(&mut self, until: MediaTime) {
-        let until = until.to_scale(self.rate.get());
+        let rate = self.rate.get();
         if !self.running {
-            let Some(at) = self.begins_at.map(|at| at.to_scale(self.rate.get())) else { return };
-            if until < at + FRAME || self.begin(at.max(self.end)).is_none() {
-                return;
-            }
+            let Some(origin) = self.begins_at.filter(|&origin| origin < until) else { return };
+            self.start_at(origin.to_scale(rate).max(self.end));
         }
-        while self.end + FRAME <= until {
-            self.silent_frames += 1;
-            self.append(self.silence.clone());
-        }
+        let missing = (until.to_scale(rate) - self.end).min(MAX_SILENCE.to_scale(rate)) / FRAME;
+        self.append_silence(missing);
     }
 
     /// What was made; drain it after every call.
@@ -182,10 +175,21 @@ impl AudioPackager {
         }
         let late = at - origin.unwrap_or(at);
         let missing = if late <= MAX_SILENCE.to_scale(self.rate.get()) { late / FRAME } else { 0 };
-        self.running = true;
-        self.end = at - missing * FRAME;
-        self.segment_start = self.end;
+        self.start_at(at - missing * FRAME);
         Some(missing)
+    }
+
+    fn start_at(&mut self, start: i64) {
+        self.running = true;
+        self.end = start;
+        self.segment_start = start;
+    }
+
+    fn append_silence(&mut self, frames: i64) {
+        for _ in 0..frames {
+            self.silent_frames += 1;
+            self.append(self.silence.clone());
+        }
     }
 
     fn append(&mut self, data: Bytes) {
