@@ -3,8 +3,9 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { require, startServer } from './lib.mjs';
 
+// hls.js expects a browser's global object; its CommonJS build keeps the parser to itself.
 globalThis.self = globalThis;
-const { M3U8Parser } = require('hls.js');
+const { M3U8Parser } = await import(require.resolve('hls.js').replace(/\.js$/, '.mjs'));
 const { Parser } = require('m3u8-parser');
 const hlsParser = require('hls-parser');
 
@@ -84,8 +85,10 @@ function check(body, url, type) {
   assert.ok(near(manifest.partTargetDuration, details.partTarget));
   const complete = manifest.segments.filter(({ uri }) => uri);
   assert.equal(complete.length, details.endSN - details.startSN + 1);
-  const parts = manifest.segments.flatMap((segment) => segment.parts ?? []);
-  assert.equal(parts.length + (manifest.preloadSegment && !manifest.segments.includes(manifest.preloadSegment) ? manifest.preloadSegment.parts.length : 0), details.partList.length);
+  // The open segment is apart from the others.
+  const segments = new Set([...manifest.segments, manifest.preloadSegment ?? {}]);
+  const parts = [...segments].flatMap((segment) => segment.parts ?? []);
+  assert.equal(parts.length, details.partList.length);
 
   const third = hlsParser.parse(body);
   assert.equal(third.mediaSequenceBase, details.startSN);
