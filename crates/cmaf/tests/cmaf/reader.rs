@@ -34,8 +34,8 @@ pub(crate) fn read(part: &Part) -> Read {
         let at = bytes.len() - rest.len();
         match Any::decode(&mut rest).expect("a box") {
             Any::Styp(styp) => {
-                brands =
-                    Some(styp.compatible_brands.iter().map(ToString::to_string).collect::<Vec<_>>())
+                let names = styp.compatible_brands.iter().map(ToString::to_string);
+                brands = Some(names.collect::<Vec<_>>());
             }
             Any::Prft(read) => {
                 // version 1: media_time has 64 bits
