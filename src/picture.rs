@@ -172,7 +172,7 @@ fn element<T: IsA<gst::Element>>(pipeline: &gst::Pipeline, name: &str) -> Result
 /// Draws in real time until nobody wants it.
 fn run(options: &PictureOptions, video: &AppSrc, audio: Option<&AppSrc>) {
     let (start, clock) = (Instant::now(), draw::unix_time());
-    let mut canvas = Canvas::new(options.width, options.height);
+    let canvas = Canvas::new(options.width, options.height);
     let mut samples = 0_u64;
     for frame in 0_u64.. {
         let at = span(frame * u64::from(options.fps.den()), options.fps.num());

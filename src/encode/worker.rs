@@ -98,7 +98,7 @@ fn run(input: &mut UnixStream, outlet: &Arc<Outlet>) -> Result<(), String> {
                 });
             }
             (ToWorker::Unit { seq, pts, dts, data }, Some(coder)) => {
-                coder.push(seq, pts, dts, data)?
+                coder.push(seq, pts, dts, data)?;
             }
             (ToWorker::Job(_), Some(_)) => return Err("the supervisor sent a second job".into()),
             (ToWorker::Unit { .. }, None) => return Err("the supervisor sent no job".into()),

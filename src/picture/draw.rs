@@ -53,14 +53,14 @@ impl Canvas {
     }
 
     /// The picture of frame `number`, which is shown at `at`.
-    pub(super) fn draw(&mut self, number: u64, at: Duration) -> Vec<u8> {
+    pub(super) fn draw(&self, number: u64, at: Duration) -> Vec<u8> {
         let mut picture = self.still.clone();
         let luma = &mut picture[..self.width * self.height];
         let (width, top) = (self.width, self.height / 12);
 
-        for (y, row) in luma.chunks_mut(width).enumerate().take(top) {
-            debug_assert!(y < top);
-            for (block, white) in blocks(at).into_iter().enumerate() {
+        let clock = blocks(at);
+        for row in luma.chunks_mut(width).take(top) {
+            for (block, white) in clock.into_iter().enumerate() {
                 let (from, to) = (block * width / BLOCKS, (block + 1) * width / BLOCKS);
                 row[from..to].fill(if white { WHITE } else { BLACK });
             }
@@ -73,11 +73,8 @@ impl Canvas {
         let swing = usize::try_from(number % 240).unwrap_or(0).abs_diff(120);
         let y = top + side / 2 + swing * (self.height - top - 2 * side) / 120;
         fill(luma, width, (width / 3, y), (side, side), 90);
-        if flashes(at) {
-            fill(luma, width, (width - 2 * side, self.height - 2 * side), (side, side), WHITE);
-        } else {
-            fill(luma, width, (width - 2 * side, self.height - 2 * side), (side, side), BLACK);
-        }
+        let flash = if flashes(at) { WHITE } else { BLACK };
+        fill(luma, width, (width - 2 * side, self.height - 2 * side), (side, side), flash);
         picture
     }
 }

@@ -82,7 +82,7 @@ mod tests {
                 shown(rate(30, 1), 0, (0..300).map(|n| phase + n * 3000 + (n * 7919) % 181 - 90));
             assert_eq!(
                 (retimer.repeated, retimer.skipped),
-                (i64::from(phase > 1875) as u64, 0),
+                (u64::from(phase > 1875), 0),
                 "phase {phase}"
             );
             assert!(frames.iter().copied().eq(0..frames.len() as i64));
