@@ -91,6 +91,7 @@ export class LatencyController {
   #updatedAt: number | undefined;
   #rate = 1;
   #starvedSince: number | undefined;
+  #fedSince: number | undefined;
   #endurance = STARVED;
 
   constructor(partTarget: number) {
@@ -137,9 +138,11 @@ export class LatencyController {
   #stuck(now: number, starved: boolean): boolean {
     if (!starved) {
       this.#starvedSince = undefined;
-      if (now - this.#stalledAt > 10 * STARVED) this.#endurance = STARVED;
+      this.#fedSince ??= now;
+      if (now - this.#fedSince > STARVED) this.#endurance = STARVED;
       return false;
     }
+    this.#fedSince = undefined;
     this.#starvedSince ??= now;
     return now - this.#starvedSince >= this.#endurance;
   }
