@@ -1,4 +1,5 @@
 //! The encoder with real worker processes, fed by what ffmpeg encodes and read by ffmpeg.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 #[path = "encode/stage.rs"]
 mod stage;
@@ -159,6 +160,10 @@ async fn a_worker_that_hangs_is_killed_and_replaced() {
     assert!(encoder.status.borrow().last_error.as_deref().unwrap().contains("was killed"));
 }
 
+fn noise(at: usize) -> u8 {
+    at.wrapping_mul(2_654_435_761).to_le_bytes()[2]
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn garbage_between_access_units_costs_no_worker_and_no_index() {
     let mut units = clip(&["testsrc2=size=640x360:rate=30"], &["-t", "3", "-bf", "0", "-g", "30"]);
@@ -167,9 +172,7 @@ async fn garbage_between_access_units_costs_no_worker_and_no_index() {
         match number % 11 {
             3 => data.truncate(data.len() / 2),
             5 => {
-                data = (0..data.len() as u32)
-                    .map(|at| (at.wrapping_mul(2_654_435_761) >> 13) as u8)
-                    .collect()
+                data = (0..data.len()).map(noise).collect();
             }
             7 => data.iter_mut().skip(20).step_by(13).for_each(|byte| *byte ^= 0x5a),
             9 => data.clear(),

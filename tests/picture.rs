@@ -1,4 +1,5 @@
 //! The test picture, read back by ffmpeg.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -38,7 +39,8 @@ fn ffmpeg(arguments: &[&str], input: &[u8]) -> Vec<u8> {
 }
 
 fn now_ms() -> u32 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis() as u32
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
+    u32::try_from(since & 0xffff_ffff).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
