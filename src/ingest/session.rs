@@ -20,6 +20,9 @@ use crate::flow::{IngestHealth, Publisher, SOURCE_QUEUE, StreamName};
 /// SRT packets between the SRT thread and a session's task: 0.4 s at 50 Mbit/s. Full: packets are
 /// dropped and counted.
 const PACKET_QUEUE: usize = 2048;
+/// How long a publisher may take to begin, where `idle` is shorter: an encoder connects first and then
+/// fills its lookahead (ffmpeg with x264 as it comes: 2.1 s).
+const FIRST_PAYLOAD: Duration = Duration::from_secs(10);
 /// A payload without MPEG-TS in its first bytes is something else.
 const PROBE: usize = 64 * 1024;
 /// Length of a TS packet.
@@ -30,7 +33,7 @@ const SYNCS: usize = 5;
 /// What the SRT thread writes down of a session, for the gate and for the session's task.
 pub(super) struct Activity {
     start: Instant,
-    /// Milliseconds from `start` to the last payload.
+    /// Milliseconds from `start` to the last payload, at least 1; 0 before the first.
     last: AtomicU64,
     /// Packets that found the queue full.
     dropped: AtomicU64,
@@ -43,6 +46,12 @@ impl Activity {
 
     fn last(&self) -> Instant {
         self.start + Duration::from_millis(self.last.load(Ordering::Relaxed))
+    }
+
+    /// When it will have been silent for too long.
+    fn deadline(&self, idle: Duration) -> Instant {
+        let begun = self.last.load(Ordering::Relaxed) > 0;
+        self.last() + if begun { idle } else { idle.max(FIRST_PAYLOAD) }
     }
 
     /// How long no payload has come; at the start, how long the session exists.
@@ -68,7 +77,7 @@ impl Sink for Feed {
     fn data(&mut self, payload: Bytes) {
         let at = Instant::now();
         let millis = u64::try_from((at - self.activity.start).as_millis()).unwrap_or(u64::MAX);
-        self.activity.last.store(millis, Ordering::Relaxed);
+        self.activity.last.store(millis.max(1), Ordering::Relaxed);
         if let Err(TrySendError::Full(_)) = self.packets.try_send(Packet { payload, at }) {
             self.activity.dropped.fetch_add(1, Ordering::Relaxed);
         }
@@ -178,7 +187,7 @@ impl Arrival {
             },
             End::Kicked => info!(%peer, %stream, "publisher closed by the server's side"),
             End::Idle => {
-                warn!(%peer, %stream, ?limit, "publisher closed: it sent nothing for longer than [srt] idle; its encoder or its network stands still")
+                warn!(%peer, %stream, ?limit, "publisher closed: it sent nothing for too long ([srt] idle); its encoder or its network stands still")
             }
             End::NotTransportStream => {
                 warn!(%peer, %stream, "publisher closed: {NOT_TRANSPORT_STREAM}")
@@ -237,10 +246,12 @@ impl Session<'_> {
                 },
                 _ = &mut kicked => return End::Kicked,
                 () = &mut idle => {
-                    if self.activity.silent_for() >= limit {
+                    let (now, deadline) = (Instant::now(), self.activity.deadline(limit));
+                    if now >= deadline {
                         return End::Idle;
                     }
-                    idle.as_mut().reset((self.activity.last() + limit).into());
+                    // Looked at again within `limit`, in case it begins and stops before then.
+                    idle.as_mut().reset(deadline.min(now + limit).into());
                 }
                 _ = second.tick() => self.report(),
             }
