@@ -70,10 +70,11 @@ const SETTLE = 0.01;
 const JUMP = 2;
 /**
  * Starved for so long although there is more to fetch: jump, which makes hls.js look for its next part afresh.
- * hls.js 1.7.4 can lose track of which parts of a finished segment it has, and then fetches nothing until the segment's
- * parts leave the playlist (4.6 s with the default profile). Doubles while it does not help, for a link that is really slow.
+ * On a busy machine hls.js 1.7.4 loses the marks of parts it has appended (its fragment tracker drops a segment whose first
+ * parts are appended before the last part of the one before is accounted for). At the segment's end it then
+ * fetches nothing until those parts leave the playlist, 4.6 s. Doubles while it does not help, for a link that is really slow.
  */
-const STARVED = 1;
+const STARVED = 0.5;
 /** After a stall, play so much farther behind, … */
 const BACK_OFF = 0.25;
 /** … at most this much in all, … */
@@ -139,7 +140,7 @@ export class LatencyController {
     if (!starved) {
       this.#starvedSince = undefined;
       this.#fedSince ??= now;
-      if (now - this.#fedSince > STARVED) this.#endurance = STARVED;
+      if (now - this.#fedSince > 1) this.#endurance = STARVED;
       return false;
     }
     this.#fedSince = undefined;

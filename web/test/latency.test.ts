@@ -96,15 +96,15 @@ function jumpsWhileStarved(controller: LatencyController, listed: (now: number) 
   const jumps = [];
   for (let now = 0; now < seconds; now += TICK) {
     const state = { now, latency: 0.5 + now, listed: listed(now), ahead: 0, starved: true };
-    if (controller.update(state) === 'jump') jumps.push(Math.round(now));
+    if (controller.update(state) === 'jump') jumps.push(now);
   }
   return jumps;
 }
 
-test('starved although more is listed, it jumps after a second, and ever more rarely if that does not help', () => {
+test('starved although more is listed, it jumps soon, and ever more rarely if that does not help', () => {
   const jumps = jumpsWhileStarved(new LatencyController(PART), () => 3, 20);
-  assert.ok(jumps.length >= 3 && jumps.length <= 5, `jumped at ${jumps}`);
-  assert.equal(jumps[0], 1);
+  assert.ok(jumps.length >= 3 && jumps.length <= 6, `jumped at ${jumps}`);
+  assert.ok((jumps[0] as number) < 1);
   const waits = jumps.map((at, jump) => at - (jumps[jump - 1] ?? 0));
   assert.ok(waits.every((wait, jump) => jump === 0 || wait > (waits[jump - 1] as number)), `jumped at ${jumps}`);
 });
