@@ -11,7 +11,7 @@ use nowcast_mpegts::{Demuxer, Event};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep_until};
-use tracing::{info, warn};
+use tracing::info;
 
 use super::gate::Live;
 use crate::config::Config;
@@ -173,26 +173,19 @@ impl Arrival {
         self.connection.close();
         self.live.release(&stream, &self.activity);
         drop(self.ending);
-        match end {
+        let why = match end {
             End::Connection => match self.closed.await {
-                Ok(CloseReason::Requested) => {
-                    info!(%peer, %stream, "publisher replaced by another")
-                }
-                Ok(CloseReason::ListenerStopped) => {
-                    info!(%peer, %stream, "publisher closed: the server is stopping")
-                }
-                _ => {
-                    info!(%peer, %stream, "publisher gone: it closed the connection, or its network failed")
-                }
+                Ok(CloseReason::Requested) => "another has replaced it",
+                Ok(CloseReason::ListenerStopped) => "the server is stopping",
+                _ => "it closed the connection, or its network failed",
             },
-            End::Kicked => info!(%peer, %stream, "publisher closed by the server's side"),
+            End::Kicked => "it was closed on this side",
             End::Idle => {
-                warn!(%peer, %stream, ?limit, "publisher closed: it sent nothing for too long ([srt] idle); its encoder or its network stands still")
+                "it sent nothing for longer than [srt] idle; its encoder or network stands still"
             }
-            End::NotTransportStream => {
-                warn!(%peer, %stream, "publisher closed: {NOT_TRANSPORT_STREAM}")
-            }
-        }
+            End::NotTransportStream => NOT_TRANSPORT_STREAM,
+        };
+        info!(%peer, %stream, "publisher gone: {why}");
     }
 }
 

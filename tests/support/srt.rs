@@ -14,11 +14,11 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-pub fn stream(name: &str) -> StreamConfig {
+pub(crate) fn stream(name: &str) -> StreamConfig {
     StreamConfig::standard(StreamName::new(name).unwrap())
 }
 
-pub fn config(streams: Vec<StreamConfig>) -> Config {
+pub(crate) fn config(streams: Vec<StreamConfig>) -> Config {
     let any = SocketAddr::from(([127, 0, 0, 1], 0));
     Config {
         srt: Srt { listen: any, latency: Duration::from_millis(120), idle: Duration::from_secs(2) },
@@ -36,16 +36,16 @@ pub fn config(streams: Vec<StreamConfig>) -> Config {
 }
 
 /// A running ingest.
-pub struct Ingest {
-    pub address: SocketAddr,
-    pub config: Arc<ArcSwap<Config>>,
+pub(crate) struct Ingest {
+    pub(crate) address: SocketAddr,
+    pub(crate) config: Arc<ArcSwap<Config>>,
     publishers: mpsc::UnboundedReceiver<Publisher>,
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
 }
 
 impl Ingest {
-    pub fn start(config: Config) -> Self {
+    pub(crate) fn start(config: Config) -> Self {
         let config = Arc::new(ArcSwap::from_pointee(config));
         let listener = Listener::bind(Arc::clone(&config)).unwrap();
         let address = listener.local_addr();
@@ -56,21 +56,21 @@ impl Ingest {
         Self { address, config, publishers, stop, task }
     }
 
-    pub fn url_host(&self) -> String {
+    pub(crate) fn url_host(&self) -> String {
         self.address.to_string()
     }
 
     /// The next publisher that is let in.
-    pub async fn publisher(&mut self) -> Publisher {
+    pub(crate) async fn publisher(&mut self) -> Publisher {
         let next = timeout(Duration::from_secs(20), self.publishers.recv()).await;
         next.expect("a publisher is let in").expect("the ingest runs")
     }
 
-    pub fn assert_nobody(&self) {
+    pub(crate) fn assert_nobody(&self) {
         assert!(self.publishers.is_empty(), "somebody was let in");
     }
 
-    pub async fn stop(&mut self) {
+    pub(crate) async fn stop(&mut self) {
         self.stop.send_replace(true);
         (&mut self.task).await.unwrap();
     }
@@ -78,11 +78,11 @@ impl Ingest {
 
 /// A program that sends, ended with the test.
 #[derive(Debug)]
-pub struct Sender(Command);
+pub(crate) struct Sender(Command);
 
 /// One that runs.
 #[derive(Debug)]
-pub struct Running(Child);
+pub(crate) struct Running(Child);
 
 impl Sender {
     fn new(program: &str, args: &[&str]) -> Self {
@@ -92,7 +92,7 @@ impl Sender {
     }
 
     /// ffmpeg, in real time.
-    pub fn ffmpeg(url: &str) -> Self {
+    pub(crate) fn ffmpeg(url: &str) -> Self {
         let file = source();
         let url = format!("{url}&pkt_size=1316");
         let input = ["-loglevel", "error", "-re", "-stream_loop", "-1", "-i", &file];
@@ -100,7 +100,7 @@ impl Sender {
     }
 
     /// ffmpeg, as fast as it can.
-    pub fn ffmpeg_at_full_speed(url: &str) -> Self {
+    pub(crate) fn ffmpeg_at_full_speed(url: &str) -> Self {
         let file = source();
         let url = format!("{url}&pkt_size=1316");
         let input = ["-loglevel", "error", "-readrate", "8", "-stream_loop", "-1", "-i", &file];
@@ -108,7 +108,7 @@ impl Sender {
     }
 
     /// ffmpeg with another container.
-    pub fn matroska(url: &str) -> Self {
+    pub(crate) fn matroska(url: &str) -> Self {
         let file = source();
         let url = format!("{url}&pkt_size=1316");
         let input = ["-loglevel", "error", "-re", "-stream_loop", "-1", "-i", &file];
@@ -116,7 +116,7 @@ impl Sender {
     }
 
     /// srt-live-transmit, fed over UDP as it has no clock of its own.
-    pub fn srt_live_transmit(url: &str) -> Self {
+    pub(crate) fn srt_live_transmit(url: &str) -> Self {
         let file = source();
         let script = "port=$((21050 + $$ % 50)); \
              srt-live-transmit udp://127.0.0.1:$port \"$1\" & child=$!; trap 'kill $child' EXIT; \
@@ -126,7 +126,7 @@ impl Sender {
     }
 
     /// GStreamer's srtsink.
-    pub fn gstreamer(host: &str, stream_id: &str, passphrase: Option<&str>) -> Self {
+    pub(crate) fn gstreamer(host: &str, stream_id: &str, passphrase: Option<&str>) -> Self {
         let location = format!("location={}", source());
         let uri = format!("uri=srt://{host}?mode=caller");
         let stream_id = format!("streamid={stream_id}");
@@ -137,19 +137,19 @@ impl Sender {
         Self::new("gst-launch-1.0", &args)
     }
 
-    pub fn start(mut self) -> Running {
+    pub(crate) fn start(mut self) -> Running {
         Running(self.0.spawn().expect("the sender is installed: ./x setup"))
     }
 }
 
 impl Running {
     /// Waits for it to end by itself.
-    pub fn succeeded(mut self) -> bool {
+    pub(crate) fn succeeded(mut self) -> bool {
         self.0.wait().unwrap().success()
     }
 
     /// Stops it in its tracks, as a machine that has failed.
-    pub fn stand_still(&self) {
+    pub(crate) fn stand_still(&self) {
         self.signal("-STOP");
     }
 
