@@ -105,7 +105,7 @@ impl Supervisor {
         let mut quick_deaths = 0_u32;
         loop {
             let started = Instant::now();
-            let reason = match self.start() {
+            let reason = match self.start().await {
                 Err(reason) => reason,
                 Ok((worker, job)) => match self.live(worker, job).await {
                     End::Done => return,
@@ -140,7 +140,7 @@ impl Supervisor {
         }
     }
 
-    fn start(&self) -> Result<(Worker, Job), String> {
+    async fn start(&self) -> Result<(Worker, Job), String> {
         let (job, pipelines) = (&self.job, &self.options.pipelines);
         let largest = job.rungs.first().ok_or("the job has no rungs")?;
         let wire = Job {
@@ -153,7 +153,7 @@ impl Supervisor {
             key_origin: job.first_index,
             resume_index: self.resume,
         };
-        let worker = process::start(&self.options).map_err(|error| {
+        let worker = process::start(&self.options).await.map_err(|error| {
             format!("{} cannot be started: {error}", self.options.worker.display())
         })?;
         Ok((worker, wire))

@@ -8,6 +8,7 @@ use std::sync::{LazyLock, mpsc};
 use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 use tokio::runtime::Handle;
+use tokio::sync::oneshot;
 
 use super::Options;
 
@@ -17,7 +18,7 @@ pub(super) struct Worker {
     pub(super) socket: UnixStream,
 }
 
-type Answer = mpsc::SyncSender<std::io::Result<Child>>;
+type Answer = oneshot::Sender<std::io::Result<Child>>;
 
 /// The thread that starts every worker. A worker dies with the *thread* that started it (PR_SET_PDEATHSIG,
 /// prctl(2)), and a thread of the runtime may end before the process does.
@@ -26,7 +27,7 @@ static STARTER: LazyLock<mpsc::Sender<(Command, Handle, Answer)>> = LazyLock::ne
     std::thread::spawn(move || {
         for (mut command, runtime, answer) in queue {
             let _inside = runtime.enter();
-            // Whoever asked waits for the answer.
+            // Where nobody waits any more, the worker is killed as it is dropped.
             answer.send(command.spawn()).ok();
         }
     });
@@ -34,7 +35,7 @@ static STARTER: LazyLock<mpsc::Sender<(Command, Handle, Answer)>> = LazyLock::ne
 });
 
 /// Starts a worker with its end of a socket pair as standard input.
-pub(super) fn start(options: &Options) -> std::io::Result<Worker> {
+pub(super) async fn start(options: &Options) -> std::io::Result<Worker> {
     let (ours, theirs) = StdStream::pair()?;
     ours.set_nonblocking(true)?;
     let mut command = Command::new(&options.worker);
@@ -44,8 +45,8 @@ pub(super) fn start(options: &Options) -> std::io::Result<Worker> {
         .stdout(Stdio::null())
         .kill_on_drop(true);
     let gone = || std::io::Error::other("the thread that starts workers is gone");
-    let (answer, started) = mpsc::sync_channel(1);
+    let (answer, started) = oneshot::channel();
     STARTER.send((command, Handle::current(), answer)).map_err(|_| gone())?;
-    let process = started.recv().map_err(|_| gone())??;
+    let process = started.await.map_err(|_| gone())??;
     Ok(Worker { process, socket: UnixStream::from_std(ours)? })
 }
