@@ -27,6 +27,7 @@ after(async () => {
 
 for (const [player, aim] of Object.entries(AIMS)) {
   test(`stock ${player} plays within ${aim} ms of the camera, five starts in five`, async (t) => {
+    const medians = [];
     for (let start = 1; start <= STARTS; start++) {
       const context = await browser.newContext();
       await instrument(context);
@@ -39,7 +40,8 @@ for (const [player, aim] of Object.entries(AIMS)) {
       const latency = glassToGlass(seen, SETTLE_MS);
       t.diagnostic(`start ${start}: glass to glass, ms: ${JSON.stringify(latency)}; ${stalls(seen)} stalls`);
       assert.equal(seen.error, undefined);
-      assert.ok(latency.median <= aim, `start ${start}: median ${latency.median} ms`);
+      medians.push(latency.median);
     }
+    assert.ok(medians.every((median) => median <= aim), `medians: ${medians.join(', ')} ms`);
   });
 }
