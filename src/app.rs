@@ -12,8 +12,8 @@ use tracing::{error, info, warn};
 
 use crate::config::{Config, StreamConfig};
 use crate::flow::{Control, Publisher, StreamName, Streams};
-use crate::state::State;
 use crate::listener::{self, Limits};
+use crate::state::State;
 use crate::{encode, ingest, ops, origin, publish};
 
 /// The name of the stream that is made when none is configured.
@@ -104,7 +104,8 @@ impl Server {
     pub async fn run(self, reload: impl Fn() -> Result<Config, String>) {
         let (stop, stopped) = watch::channel(false);
         let pages = origin::pages::handler(Arc::clone(&self.streams));
-        let origin = origin::Origin::new(Arc::clone(&self.streams), pages, Limits::of_this_process());
+        let origin =
+            origin::Origin::new(Arc::clone(&self.streams), pages, Limits::of_this_process());
         let figures = origin.figures();
         let desk = ops::Ops::new(
             Arc::clone(&self.streams),

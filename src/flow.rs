@@ -182,7 +182,8 @@ impl Compressed {
     pub fn new(text: String) -> Self {
         let mut encoder = GzEncoder::new(Vec::with_capacity(text.len() / 3), Compression::new(5));
         // Writing to memory cannot fail; were it to, players get the text as it is.
-        let gzip = encoder.write_all(text.as_bytes()).and_then(|()| encoder.finish()).unwrap_or_default();
+        let gzip =
+            encoder.write_all(text.as_bytes()).and_then(|()| encoder.finish()).unwrap_or_default();
         Self { plain: text.into(), gzip: gzip.into() }
     }
 }
@@ -352,6 +353,9 @@ pub struct RenditionStatus {
     pub parts: u64,
     /// The last media sequence number.
     pub msn: u64,
-    /// From a part's last frame entering the server to the part being listed, in milliseconds: the last second's worst.
+    /// From a part's last picture leaving the demultiplexer to the part being listed, in milliseconds:
+    /// the median of the last 300 parts.
     pub part_delay_ms: f64,
+    /// The same for the slowest one in a hundred.
+    pub part_delay_p99_ms: f64,
 }

@@ -1,5 +1,7 @@
 //! nowcast: SRT in, low-latency HLS out, with the audience inside the picture.
 
+pub mod app;
+pub mod cli;
 pub mod config;
 pub mod encode;
 pub mod flow;
@@ -9,6 +11,8 @@ pub mod listener;
 pub mod metrics;
 pub mod ops;
 pub mod origin;
+pub mod picture;
 pub mod pipelines;
 pub mod publish;
+pub mod push;
 pub mod state;

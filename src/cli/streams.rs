@@ -124,13 +124,14 @@ fn table(streams: &Value) -> String {
         for rendition in stream["renditions"].as_array().into_iter().flatten() {
             writeln!(
                 text,
-                "  {:<10} {} · {}x{} · {} kbit/s · part delay {:.1} ms",
+                "  {:<10} {} · {}x{} · {} kbit/s · part delay {:.1} ms (p99 {:.1})",
                 rendition["name"].as_str().unwrap_or("-"),
                 rendition["codecs"].as_str().unwrap_or("-"),
                 rendition["width"],
                 rendition["height"],
                 rendition["bitrate"].as_u64().unwrap_or(0) / 1000,
                 rendition["part_delay_ms"].as_f64().unwrap_or(0.0),
+                rendition["part_delay_p99_ms"].as_f64().unwrap_or(0.0),
             )
             .ok();
         }

@@ -69,8 +69,8 @@ const RENDITION: &[Row<RenditionStatus>] = &[
     (
         "rendition_part_delay_seconds",
         Gauge,
-        "From a part's last frame coming in to its being listed, worst of the last second.",
-        |r| r.part_delay_ms / 1e3,
+        "From a part's last picture coming in to its being listed, p99 of the last 300 parts.",
+        |r| r.part_delay_p99_ms / 1e3,
     ),
 ];
 
@@ -85,10 +85,10 @@ pub(super) fn expose(out: &mut Exposition, streams: &[StreamStatus]) {
     out.family("stream_phase", Gauge, "Where the stream stands: 1 for its phase.", samples);
     let ingests =
         streams.iter().filter_map(|s| Some(([("stream", s.name.as_str())], s.ingest.as_ref()?)));
-    table(out, INGEST, ingests.collect());
+    table(out, INGEST, &ingests.collect::<Vec<_>>());
     let encoders =
         streams.iter().filter_map(|s| Some(([("stream", s.name.as_str())], s.encoder.as_ref()?)));
-    table(out, ENCODER, encoders.collect());
+    table(out, ENCODER, &encoders.collect::<Vec<_>>());
     let renditions = streams.iter().flat_map(|stream| {
         let name = stream.name.as_str();
         stream
@@ -96,13 +96,13 @@ pub(super) fn expose(out: &mut Exposition, streams: &[StreamStatus]) {
             .iter()
             .map(move |one| ([("stream", name), ("rendition", one.name.as_str())], one))
     });
-    table(out, RENDITION, renditions.collect());
+    table(out, RENDITION, &renditions.collect::<Vec<_>>());
 }
 
 fn table<const N: usize, T>(
     out: &mut Exposition,
     rows: &[Row<T>],
-    subjects: Vec<([(&str, &str); N], &T)>,
+    subjects: &[([(&str, &str); N], &T)],
 ) {
     for (name, kind, help, value) in rows {
         let samples = subjects.iter().map(|(labels, subject)| (&labels[..], value(subject)));

@@ -59,6 +59,9 @@ impl Packager {
     }
 }
 
+/// Parts whose delay is remembered: a minute and more of them.
+const REMEMBERED_DELAYS: usize = 300;
+
 /// One rendition of a live session.
 #[derive(Debug)]
 pub(super) struct Rendition {
@@ -76,6 +79,7 @@ pub(super) struct Rendition {
     next_part: u64,
     next_msn: u64,
     discontinuity: bool,
+    delays: VecDeque<Duration>,
     view: watch::Sender<Arc<RenditionView>>,
 }
 
@@ -106,6 +110,7 @@ impl Rendition {
             next_part: 0,
             next_msn: 0,
             discontinuity: false,
+            delays: VecDeque::new(),
             view: watch::Sender::new(Arc::new(empty)),
         }
     }
@@ -176,14 +181,26 @@ impl Rendition {
 
     /// From a picture coming in to the part it completed being shown.
     pub(super) fn note_delay(&mut self, delay: Duration) {
-        self.status.part_delay_ms = self.status.part_delay_ms.max(delay.as_secs_f64() * 1000.0);
+        if self.delays.len() == REMEMBERED_DELAYS {
+            self.delays.pop_front();
+        }
+        self.delays.push_back(delay);
     }
 
-    /// How it stands; the delay is the worst since the last call.
-    pub(super) fn take_status(&mut self) -> RenditionStatus {
-        let status = RenditionStatus { bitrate: self.meter.average(), ..self.status.clone() };
-        self.status.part_delay_ms = 0.0;
-        status
+    /// How it stands.
+    pub(super) fn status(&self) -> RenditionStatus {
+        let mut delays: Vec<_> = self.delays.iter().copied().collect();
+        delays.sort_unstable();
+        let at = |percent: usize| {
+            let delay = delays.get((delays.len() * percent / 100).min(delays.len().saturating_sub(1)));
+            delay.map_or(0.0, |delay| delay.as_secs_f64() * 1000.0)
+        };
+        RenditionStatus {
+            bitrate: self.meter.average(),
+            part_delay_ms: at(50),
+            part_delay_p99_ms: at(99),
+            ..self.status.clone()
+        }
     }
 
     pub(super) fn subscribe(&self) -> watch::Receiver<Arc<RenditionView>> {

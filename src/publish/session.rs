@@ -26,13 +26,14 @@ pub(super) struct LiveSession {
     pub(super) shared: Arc<Session>,
     pub(super) grid: Grid,
     pub(super) rungs: Vec<Rung>,
-    mode: Mode,
+    pub(super) mode: Mode,
     multivariant: watch::Sender<Option<Compressed>>,
     variants: Variants,
     video: Vec<Rendition>,
     /// The format of each video rendition, once its first frame came.
     formats: Vec<Option<VideoFormat>>,
     source_codec: VideoCodec,
+    source_sets: ParameterSets,
     audio: Option<Rendition>,
     /// The audio's format, frozen for the session's life.
     audio_config: Option<AacConfig>,
@@ -110,6 +111,7 @@ impl LiveSession {
             variants: Variants::default(),
             formats: vec![None; video.len()],
             source_codec: source.format.codec,
+            source_sets: source.sets.clone(),
             video,
             audio: None,
             audio_config: None,
@@ -186,11 +188,18 @@ impl LiveSession {
 
     /// Takes new parameter sets of the passed-through source; a change breaks the timeline.
     pub(super) fn source_format(&mut self, sets: &ParameterSets, now_unix_micros: i64) {
-        if self.mode == Mode::Passthrough && self.formats[0].as_ref() != sets.format().ok().as_ref()
-        {
+        if self.mode == Mode::Passthrough && self.source_sets != *sets {
             self.restart(now_unix_micros);
             self.set_video_format(0, sets);
+            self.source_sets = sets.clone();
         }
+    }
+
+    /// Whether a publisher with this source can go on where another left: a ladder takes anything, but
+    /// pictures passed through keep their codec and their rate.
+    pub(super) fn takes(&self, source: &Source) -> bool {
+        self.mode == Mode::Transcode
+            || (source.format.codec == self.source_codec && source.rate == self.grid.rate)
     }
 
     /// Takes the audio's format; while it is not the frozen one, silence takes its place.
@@ -297,13 +306,17 @@ impl LiveSession {
         self.multivariant.borrow().is_some()
     }
 
-    /// How the renditions stand; delays are the worst since the last call.
-    pub(super) fn statuses(&mut self) -> Vec<RenditionStatus> {
-        self.video.iter_mut().chain(&mut self.audio).map(Rendition::take_status).collect()
+    pub(super) fn statuses(&self) -> Vec<RenditionStatus> {
+        self.all().map(Rendition::status).collect()
     }
 
     pub(super) fn source_codec(&self) -> VideoCodec {
         self.source_codec
+    }
+
+    /// A source of another codec goes on in the same session; its decoder is a new one.
+    pub(super) fn set_source_codec(&mut self, codec: VideoCodec) {
+        self.source_codec = codec;
     }
 
     pub(super) fn has_audio(&self) -> bool {
@@ -446,3 +459,6 @@ impl LiveSession {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -157,9 +157,14 @@ impl Task {
         self.status.send_modify(|status| status.source = Some(words));
         self.lost_at = None;
         let mut first_index = 0;
+        if self.session.as_ref().is_some_and(|session| !session.takes(&source)) {
+            info!(stream = %self.config.name, "another codec or frame rate cannot be passed through here: a new session begins");
+            self.end_session();
+        }
         match &mut self.session {
             Some(session) => {
                 first_index = session.restart(now);
+                session.set_source_codec(source.format.codec);
                 session.source_format(&source.sets, now);
                 if let Some(audio) = source.audio {
                     self.handle_audio_format(audio);
@@ -170,7 +175,8 @@ impl Task {
                 self.session = Some(session);
             }
         }
-        if let (Mode::Transcode, Some(session)) = (self.config.mode, &self.session) {
+        self.encoder = None;
+        if let Some(session) = self.session.as_ref().filter(|one| one.mode == Mode::Transcode) {
             self.encoder = Some((self.setting.start_encoder)(EncodeJob {
                 stream: self.config.name.clone(),
                 source: source.format,
@@ -211,7 +217,7 @@ impl Task {
             Event::Video(unit) => match session.place(unit) {
                 None => Ok(()),
                 Some(unit) => match &self.encoder {
-                    None if self.config.mode == Mode::Passthrough => session.pass_through(&unit),
+                    None if session.mode == Mode::Passthrough => session.pass_through(&unit),
                     None => Ok(()),
                     Some(encoder) => {
                         if encoder.input.try_send(unit).is_err() {
@@ -337,6 +343,13 @@ impl Task {
             warn!(stream = %self.config.name, "{complaint}");
             self.set_phase(Phase::Unsupported, Some(complaint));
         }
+        let fault = self.encoder.as_ref().and_then(|encoder| {
+            let status = encoder.status.borrow();
+            status.last_error.clone().filter(|_| status.pid.is_none())
+        });
+        if fault.is_some() {
+            self.status.send_modify(|status| status.problem = fault);
+        }
         if self.lost_at.is_some_and(|lost| lost.elapsed() >= self.config.grace) {
             self.lost_at = None;
             self.end_session();
@@ -372,10 +385,10 @@ impl Task {
         });
     }
 
-    fn tell_status(&mut self) {
+    fn tell_status(&self) {
         let ingest = self.publisher.as_ref().map(|publisher| publisher.health.borrow().clone());
         let encoder = self.encoder.as_ref().map(|encoder| encoder.status.borrow().clone());
-        let renditions = self.session.as_mut().map(LiveSession::statuses).unwrap_or_default();
+        let renditions = self.session.as_ref().map(LiveSession::statuses).unwrap_or_default();
         self.status.send_modify(|status| {
             status.ingest = ingest;
             status.encoder = encoder;

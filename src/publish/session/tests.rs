@@ -1,0 +1,215 @@
+//! Hours of a stream in seconds: time is only what the pictures say.
+
+use bytes::Bytes;
+use nowcast_media::FrameRate;
+use nowcast_testkit::m3u8::MediaPlaylist;
+
+use super::*;
+use crate::flow::{RenditionView, StreamName};
+
+/// Parameter sets of 1280x720 at 30 fps, and an IDR slice of nothing.
+const KEY: &[u8] = &[
+    0, 0, 1, 0x67, 0x64, 0, 0x1f, 0xac, 0xd9, 0x40, 0x50, 5, 0xbb, 1, 0x10, 0, 0, 3, 0, 0x10, 0, 0,
+    3, 3, 0xc0, 0xf1, 0x83, 0x19, 0x60, 0, 0, 1, 0x68, 0xeb, 0xe3, 0xcb, 0x22, 0xc0, 0, 0, 1, 0x65,
+    0x88,
+];
+const OTHER: &[u8] = &[0, 0, 1, 0x41, 0x9a];
+const START: i64 = 1_700_000_000_000_000;
+
+fn source(rate: FrameRate) -> Source {
+    let sets = ParameterSets::find(VideoCodec::H264, &Bytes::from_static(KEY)).unwrap();
+    let format = sets.format().unwrap();
+    let audio = Some(AacConfig { object_type: 2, sample_rate: 48_000, channels: 2 });
+    Source { sets, format, rate, audio, held: Vec::new() }
+}
+
+fn session(mode: Mode, rate: (u32, u32), rungs: usize) -> LiveSession {
+    let rate = FrameRate::new(rate.0, rate.1).unwrap();
+    let config = StreamConfig { mode, ..StreamConfig::standard(StreamName::new("sim").unwrap()) };
+    let rungs = (0..rungs)
+        .map(|at| Rung {
+            name: format!("{at}p"),
+            width: 1280,
+            height: 720,
+            bitrate: 100_000,
+            encoder: "h264-x264".to_owned(),
+            preset: "superfast".to_owned(),
+        })
+        .collect();
+    LiveSession::new("1-1".to_owned(), &config, &source(rate), rungs, START)
+}
+
+fn unit(time: MediaTime, key: bool) -> AccessUnit {
+    let data = Bytes::from_static(if key { KEY } else { OTHER });
+    AccessUnit { pts: time, dts: time, random_access: key, damaged: false, data }
+}
+
+/// The newest view of a rendition, its playlist read strictly.
+fn look(session: &LiveSession, name: &str) -> (RenditionView, MediaPlaylist) {
+    let view = session.shared.renditions.load()[name].borrow().clone();
+    let text = std::str::from_utf8(&view.full.plain).unwrap();
+    let playlist = MediaPlaylist::read(text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+    playlist.check().unwrap_or_else(|error| panic!("{error}\n{text}"));
+    (RenditionView::clone(&view), playlist)
+}
+
+/// Feeds audio as a muxer interleaves it: everything before `until`.
+fn feed_audio(session: &mut LiveSession, sent: &mut i64, until: MediaTime) {
+    loop {
+        let pts = MediaTime::from_ticks(*sent * 1920);
+        if pts >= until {
+            return;
+        }
+        session.audio(AudioFrame { pts, data: Bytes::from_static(&[0x21, 0, 0x49]) }).unwrap();
+        *sent += 1;
+    }
+}
+
+#[test]
+fn hours_of_a_ladder_stay_exact_and_bounded() {
+    let mut session = session(Mode::Transcode, (30_000, 1001), 2);
+    let (mut audio, mut before) = (0, Vec::<(String, MediaPlaylist)>::new());
+    let frames = 30 * 3600 * 2;
+    for index in 0..frames {
+        let time = session.grid.rate.frame_start(index);
+        // The source begins somewhere on its own clock.
+        let offset = MediaTime::from_ticks(123_456);
+        session.place(unit(time + offset, index == 0)).unwrap();
+        let mut sent = audio;
+        feed_audio_at(&mut session, &mut sent, time, offset);
+        audio = sent;
+        for rung in 0..2 {
+            let key = index % 60 == 0;
+            let data = Bytes::from_static(if key { KEY } else { OTHER });
+            session.encoded(&EncodedFrame { rung, index, key, data }).unwrap();
+        }
+        if index % 15_013 == 15_012 {
+            for name in ["0p", "1p", "audio"] {
+                let (view, playlist) = look(&session, name);
+                assert!(
+                    view.segments.len() <= 2 * playlist.segments.len() + 5,
+                    "memory is bounded"
+                );
+                assert!(playlist.segments.len() <= 33, "{} segments", playlist.segments.len());
+                let msn = u64::try_from(index / 60).unwrap();
+                assert!(playlist.media_sequence + playlist.segments.len() as u64 >= msn, "{name}");
+                if let Some((_, old)) = before.iter().find(|(known, _)| known == name)
+                    && old.media_sequence + old.segments.len() as u64 > playlist.media_sequence
+                {
+                    playlist.follows(old).unwrap();
+                }
+                before.retain(|(known, _)| known != name);
+                before.push((name.to_owned(), playlist));
+            }
+        }
+    }
+    let (view, playlist) = look(&session, "0p");
+    let last = playlist.segments.last().unwrap();
+    // Two hours at 30000/1001: segment k begins at k * 60 * 1001/30000 s.
+    let exact = i64::try_from(last.msn).unwrap() * 60 * 1_001_000_000 / 30_000;
+    let text = std::str::from_utf8(&view.full.plain).unwrap();
+    let line = text.lines().rfind(|line| line.starts_with("#EXT-X-PROGRAM-DATE-TIME")).unwrap();
+    let open = i64::from(playlist.open.is_some());
+    let expected = START + exact + open * 60 * 1_001_000_000 / 30_000;
+    assert!(line.contains(&millis(expected)), "{line} should be {}", millis(expected));
+    assert_eq!(session.statuses()[0].parts, u64::try_from(frames / 10).unwrap());
+    assert!(session.playable());
+}
+
+fn feed_audio_at(session: &mut LiveSession, sent: &mut i64, until: MediaTime, offset: MediaTime) {
+    loop {
+        let pts = MediaTime::from_ticks(*sent * 1920);
+        if pts > until {
+            return;
+        }
+        let data = Bytes::from_static(&[0x21, 0, 0x49]);
+        session.audio(AudioFrame { pts: pts + offset, data }).unwrap();
+        *sent += 1;
+    }
+}
+
+/// The seconds and milliseconds within the minute, as a PROGRAM-DATE-TIME ends.
+fn millis(unix_micros: i64) -> String {
+    let millis = (unix_micros + 500) / 1000;
+    format!(":{:02}.{:03}Z", millis / 1000 % 60, millis % 1000)
+}
+
+#[test]
+fn passed_through_audio_is_cut_with_the_pictures_wherever_the_key_frames_fall() {
+    let mut session = session(Mode::Passthrough, (25, 1), 0);
+    let mut audio = 0;
+    for index in 0_i64..25 * 120 {
+        let time = session.grid.rate.frame_start(index);
+        // Audio comes up to 300 ms ahead of the pictures.
+        feed_audio(&mut session, &mut audio, time + MediaTime::from_millis(300));
+        // Groups of 1.6 s and 2 s in turn.
+        let key = [0, 40].contains(&(index % 90));
+        if let Some(unit) = session.place(unit(time, key)) {
+            session.pass_through(&unit).unwrap();
+        }
+    }
+    let (video, pictures) = look(&session, "source");
+    let (_, sound) = look(&session, "audio");
+    assert_eq!(pictures.media_sequence, sound.media_sequence);
+    assert!(video.segments.len() > 30);
+    for (picture, sound) in pictures.segments.iter().zip(&sound.segments) {
+        let apart = picture.duration.abs_diff(sound.duration);
+        assert!(apart <= 2134, "{} differs by {apart}e-5 s", picture.msn);
+        assert!([160_000, 200_000].contains(&picture.duration), "{}", picture.duration);
+    }
+}
+
+#[test]
+fn silence_takes_the_place_of_audio_that_stops_and_is_cut_as_audio_is() {
+    let mut session = session(Mode::Transcode, (30, 1), 1);
+    let mut audio = 0;
+    for index in 0_i64..30 * 60 {
+        let time = session.grid.rate.frame_start(index);
+        session.place(unit(time, index == 0)).unwrap();
+        if index < 300 {
+            feed_audio(&mut session, &mut audio, time);
+        }
+        let key = index % 60 == 0;
+        let data = Bytes::from_static(if key { KEY } else { OTHER });
+        session.encoded(&EncodedFrame { rung: 0, index, key, data }).unwrap();
+    }
+    let ((_, video), (_, audio)) = (look(&session, "0p"), look(&session, "audio"));
+    let behind = video.segments.last().unwrap().msn - audio.segments.last().unwrap().msn;
+    assert!(behind <= 1, "the audio is {behind} segments behind");
+    assert!(audio.segments.iter().all(|one| one.duration.abs_diff(200_000) <= 2134));
+}
+
+#[test]
+fn a_publisher_that_returns_goes_on_after_one_discontinuity_in_every_rendition() {
+    let mut session = session(Mode::Transcode, (30, 1), 2);
+    let mut index = 0;
+    let mut run = |session: &mut LiveSession, first: i64, clock: i64| {
+        let origin = index;
+        for at in first..first + 250 {
+            let time = MediaTime::from_ticks(clock) + session.grid.rate.frame_start(at - first);
+            session.place(unit(time, at == first)).unwrap();
+            session.audio(AudioFrame { pts: time, data: Bytes::from_static(&[0x21]) }).unwrap();
+            for rung in 0..2 {
+                let key = (at - first) % 60 == 0;
+                let data = Bytes::from_static(if key { KEY } else { OTHER });
+                session.encoded(&EncodedFrame { rung, index: at, key, data }).unwrap();
+            }
+        }
+        index = origin + 250;
+    };
+    run(&mut session, 0, 5_000_000);
+    let old: Vec<_> = ["0p", "1p", "audio"].map(|name| look(&session, name).1).into();
+    let first = session.restart(START + 40_000_000);
+    assert!(first >= 250);
+    run(&mut session, first, 77);
+    for (name, old) in ["0p", "1p", "audio"].iter().zip(&old) {
+        let (view, new) = look(&session, name);
+        new.follows(old).unwrap();
+        let text = std::str::from_utf8(&view.full.plain).unwrap();
+        assert_eq!(text.matches("#EXT-X-DISCONTINUITY\n").count(), 1, "{name}");
+    }
+    session.end();
+    for name in ["0p", "1p", "audio"] {
+        assert!(look(&session, name).1.ended);
+    }
+}
