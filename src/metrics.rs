@@ -88,7 +88,8 @@ impl Exposition {
         let mut count = 0;
         for (index, counted) in histogram.counts.iter().enumerate() {
             count += counted.load(Relaxed);
-            let bound = histogram.bounds.get(index).map_or("+Inf".to_owned(), f64::to_string);
+            let bound =
+                histogram.bounds.get(index).map_or_else(|| "+Inf".to_owned(), f64::to_string);
             self.sample(&bucket, &[("le", &bound)], count);
         }
         let micros = histogram.sum_micros.load(Relaxed);

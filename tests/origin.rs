@@ -1,5 +1,7 @@
 //! The public listener over real sockets, fed by a publisher that is driven by hand.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at once")]
+
 #[path = "origin/client.rs"]
 mod client;
 #[path = "origin/publisher.rs"]

@@ -115,7 +115,7 @@ pub(super) fn accepts_gzip(headers: &HeaderMap) -> bool {
     for value in headers.get_all(ACCEPT_ENCODING) {
         for coding in value.to_str().unwrap_or_default().split(',') {
             let (name, weight) = coding.split_once(';').unwrap_or((coding, "q=1"));
-            let weight = weight.trim().strip_prefix("q=").or(weight.trim().strip_prefix("Q="));
+            let weight = weight.trim().strip_prefix(['q', 'Q']).and_then(|q| q.strip_prefix('='));
             let allowed =
                 weight.and_then(|q| q.trim().parse::<f32>().ok()).is_some_and(|q| q > 0.0);
             match name.trim() {

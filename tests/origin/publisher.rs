@@ -1,5 +1,7 @@
 //! A publisher driven by hand: real playlists, made-up media.
 
+#![allow(dead_code, reason = "each test uses a part of it")]
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
@@ -15,12 +17,14 @@ use nowcast_media::{MediaTime, Seconds5};
 use tokio::sync::{mpsc, watch};
 
 /// Parts of 0.2 s, five to a segment.
-pub(crate) const PARTS: usize = 5;
+pub(crate) const PARTS: u64 = 5;
 pub(crate) const INIT: &str = "init-0123456789abcdef.mp4";
 
 pub(crate) struct Publisher {
     pub(crate) streams: Arc<Streams>,
     pub(crate) video: Rendition,
+    /// The stream's own end of its inbox.
+    pub(crate) control: mpsc::Receiver<nowcast::flow::Control>,
     pub(crate) multivariant: watch::Sender<Option<Compressed>>,
 }
 
@@ -42,7 +46,11 @@ pub(crate) fn profile() -> Profile {
 
 /// The bytes of a part, recognisable and of a length of its own.
 pub(crate) fn part(number: u64, length: usize) -> Bytes {
-    format!("part {number:<9}").bytes().cycle().take(length + (number % 7) as usize).collect()
+    format!("part {number:<9}")
+        .bytes()
+        .cycle()
+        .take(length + usize::try_from(number % 7).unwrap())
+        .collect()
 }
 
 impl Publisher {
@@ -67,17 +75,17 @@ impl Publisher {
             publisher: Some("192.0.2.7:1234".to_owned()),
             ..StreamStatus::default()
         });
-        let (control, _) = mpsc::channel(1);
+        let (orders, control) = mpsc::channel(1);
         let streams = Arc::new(Streams::default());
         for (name, sessions) in [("live", vec![session]), ("idle", Vec::new())] {
             streams.insert(Arc::new(Stream {
                 name: StreamName::new(name).unwrap(),
                 sessions: Arc::new(ArcSwap::from_pointee(sessions)),
                 status: status.subscribe(),
-                control: control.clone(),
+                control: orders.clone(),
             }));
         }
-        Self { streams, video, multivariant }
+        Self { streams, video, control, multivariant }
     }
 }
 
@@ -100,11 +108,11 @@ impl Rendition {
     }
 
     /// Publishes so many parts, each in a generation of its own.
-    pub(crate) fn parts(&mut self, count: usize) {
+    pub(crate) fn parts(&mut self, count: u64) {
         for _ in 0..count {
             let number = self.next_part;
             self.next_part += 1;
-            let independent = (number as usize).is_multiple_of(PARTS);
+            let independent = number.is_multiple_of(PARTS);
             let info = PartInfo { number, duration: 18_000, independent, gap: false };
             self.playlist.add_part(info);
             let bytes = part(number, self.part_bytes);
@@ -117,7 +125,7 @@ impl Rendition {
                     parts: vec![bytes],
                 })),
             }
-            if self.next_part as usize % PARTS == 0 {
+            if self.next_part.is_multiple_of(PARTS) {
                 let open = Arc::make_mut(self.segments.last_mut().unwrap());
                 open.complete = true;
                 let next = (open.msn as i64 + 1) * 1000;
