@@ -27,15 +27,14 @@ pub fn runtime() -> Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().context("no threads to run on")
 }
 
-/// The configuration with the stream `live` added when it has none, under the key its state
-/// directory holds, if there is one already.
+/// The configuration with the stream `live` added when it names none. It has no key yet: the
+/// server takes it from its state directory.
 ///
 /// # Errors
 /// None today; the name is a legal one.
 pub fn with_default_stream(mut config: Config) -> Result<Config> {
     if config.streams.is_empty() && config.template.is_none() {
-        let key = crate::state::known_publish_key(&config.state_dir);
-        config.streams.push(StreamConfig { key, ..default_stream()? });
+        config.streams.push(default_stream()?);
     }
     Ok(config)
 }
@@ -138,20 +137,16 @@ impl Server {
     }
 }
 
-/// Gives the stream `live` its key when the configuration names no stream.
+/// Gives the stream that was made by itself its key; answers whether there is such a stream.
 fn lock_default_stream(config: &mut Config, state: &State) -> Result<bool> {
-    let none = config.streams.is_empty() && config.template.is_none();
-    let keyless = |stream: &StreamConfig| {
-        stream.name.as_str() == DEFAULT_STREAM
-            && !stream.open
-            && stream.passphrase.is_none()
-            && stream.key.is_none()
-    };
-    if !none && !config.streams.iter().any(keyless) {
-        return Ok(false);
+    if config.streams.is_empty() && config.template.is_none() {
+        config.streams.push(default_stream()?);
     }
-    config.streams.retain(|stream| !keyless(stream));
-    config.streams.push(StreamConfig { key: Some(state.publish_key()?), ..default_stream()? });
+    let closed = |stream: &&mut StreamConfig| {
+        !stream.open && stream.passphrase.is_none() && stream.key.is_none()
+    };
+    let Some(stream) = config.streams.iter_mut().find(closed) else { return Ok(false) };
+    stream.key = Some(state.publish_key()?);
     Ok(true)
 }
 

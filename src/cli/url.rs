@@ -6,6 +6,7 @@ use super::{Failure, print, print_json};
 use crate::app;
 use crate::config::{Config, StreamConfig};
 use crate::flow::StreamName;
+use crate::state::known_publish_key;
 
 #[derive(Args, Debug)]
 pub(super) struct Url {
@@ -28,7 +29,15 @@ pub(super) fn run(config: &Config, args: &Url) -> Result<(), Failure> {
     };
     let name = StreamName::new(&args.stream).ok_or_else(unknown)?;
     let config = app::with_default_stream(config.clone())?;
-    let stream = config.stream(&name).ok_or_else(unknown)?;
+    let mut stream = config.stream(&name).ok_or_else(unknown)?;
+    if stream.key.is_none() && stream.passphrase.is_none() && !stream.open {
+        stream.key = known_publish_key(&config.state_dir);
+        if stream.key.is_none() {
+            let hint =
+                "no publish key has been made yet: run `nowcast serve` once, as the same user";
+            return Err(Failure::Failed(anyhow::anyhow!("{hint}")));
+        }
+    }
     let host = args.host.clone().unwrap_or_else(|| host(&config));
     let urls = Urls::new(&config, &stream, &host);
     if args.json {

@@ -11,6 +11,8 @@ pub(super) struct Source {
     pub(super) rate: FrameRate,
     pub(super) audio: Option<AacConfig>,
     pub(super) held: Vec<Event>,
+    /// Unix time in microseconds at which the first picture came.
+    pub(super) began: i64,
 }
 
 /// Collects the first events of a source.
@@ -22,6 +24,7 @@ pub(super) struct Probe {
     decode_times: Vec<MediaTime>,
     held: Vec<Event>,
     unsupported: Option<String>,
+    began: i64,
 }
 
 /// Decode times to look at where the bitstream does not announce a frame rate.
@@ -32,14 +35,20 @@ const CONFIRMING_FRAMES: usize = 4;
 const AUDIO_WAIT: MediaTime = MediaTime::from_millis(1500);
 
 impl Probe {
-    /// Takes an event; answers the source once everything is known.
-    pub(super) fn push(&mut self, event: Event) -> Option<Source> {
+    /// Takes an event that came at this Unix time in microseconds; answers the source once
+    /// everything is known.
+    pub(super) fn push(&mut self, event: Event, now: i64) -> Option<Source> {
         match &event {
             Event::Tracks { video, audio } => self.tracks = Some((video.is_some(), *audio)),
             Event::VideoFormat(sets, format) => self.video = Some((sets.clone(), format.clone())),
             Event::AudioFormat(config) => self.audio = Some(*config),
             Event::Unsupported(reason) => self.unsupported = Some(reason.clone()),
-            Event::Video(unit) => self.decode_times.push(unit.dts),
+            Event::Video(unit) => {
+                if self.decode_times.is_empty() {
+                    self.began = now;
+                }
+                self.decode_times.push(unit.dts);
+            }
             // The source settles on a clock before it is measured.
             Event::Epoch => {
                 self.decode_times.clear();
@@ -56,7 +65,8 @@ impl Probe {
             return None;
         }
         let (sets, format) = self.video.take()?;
-        Some(Source { sets, format, rate, audio: self.audio, held: std::mem::take(&mut self.held) })
+        let held = std::mem::take(&mut self.held);
+        Some(Source { sets, format, rate, audio: self.audio, held, began: self.began })
     }
 
     /// Why nothing has come of this source after so long a wait, and what to do.
@@ -121,7 +131,7 @@ mod tests {
     ) -> Option<String> {
         let mut probe = Probe::default();
         assert!(
-            probe.push(Event::Tracks { video: Some(VideoCodec::H264), audio: false }).is_none()
+            probe.push(Event::Tracks { video: Some(VideoCodec::H264), audio: false }, 0).is_none()
         );
         let format = VideoFormat {
             codec: VideoCodec::H264,
@@ -138,7 +148,7 @@ mod tests {
         };
         let sets =
             ParameterSets { codec: VideoCodec::H264, vps: None, sps: Bytes::new(), pps: vec![] };
-        probe.push(Event::VideoFormat(sets, format));
+        probe.push(Event::VideoFormat(sets, format), 0);
         times.into_iter().find_map(|dts| {
             let time = MediaTime::from_ticks(dts);
             let unit = AccessUnit {
@@ -148,7 +158,7 @@ mod tests {
                 damaged: false,
                 data: Bytes::new(),
             };
-            let source = probe.push(Event::Video(unit))?;
+            let source = probe.push(Event::Video(unit), 0)?;
             assert_eq!(source.held.len(), probe.decode_times.len());
             Some(format!("{}/{} after {}", source.rate.num(), source.rate.den(), source.held.len()))
         })

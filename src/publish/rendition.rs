@@ -192,7 +192,8 @@ impl Rendition {
         let mut delays: Vec<_> = self.delays.iter().copied().collect();
         delays.sort_unstable();
         let at = |percent: usize| {
-            let delay = delays.get((delays.len() * percent / 100).min(delays.len().saturating_sub(1)));
+            let delay =
+                delays.get((delays.len() * percent / 100).min(delays.len().saturating_sub(1)));
             delay.map_or(0.0, |delay| delay.as_secs_f64() * 1000.0)
         };
         RenditionStatus {

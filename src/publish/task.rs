@@ -143,7 +143,7 @@ impl Task {
             self.status.send_modify(|status| status.problem = Some(reason.clone()));
         }
         let Some((probe, _)) = &mut self.probe else { return self.handle_media(event) };
-        if let Some(source) = probe.push(event) {
+        if let Some(source) = probe.push(event, unix_micros()) {
             self.probe = None;
             self.begin(source);
         }
@@ -151,7 +151,7 @@ impl Task {
 
     /// The source is known: goes on with the session that waits for it, or begins one.
     fn begin(&mut self, source: Source) {
-        let now = unix_micros();
+        let now = source.began;
         let words = describe(&source);
         info!(stream = %self.config.name, source = words, "source known");
         self.status.send_modify(|status| status.source = Some(words));
@@ -261,9 +261,9 @@ impl Task {
             session.source_format(sets, unix_micros());
         } else {
             let mut probe = Probe::default();
-            probe.push(Event::Tracks { video: Some(codec), audio: session.has_audio() });
+            probe.push(Event::Tracks { video: Some(codec), audio: session.has_audio() }, 0);
             if let Ok(format) = sets.format() {
-                probe.push(Event::VideoFormat(sets.clone(), format));
+                probe.push(Event::VideoFormat(sets.clone(), format), 0);
             }
             self.probe = Some((probe, Instant::now()));
         }

@@ -20,7 +20,7 @@ fn source(rate: FrameRate) -> Source {
     let sets = ParameterSets::find(VideoCodec::H264, &Bytes::from_static(KEY)).unwrap();
     let format = sets.format().unwrap();
     let audio = Some(AacConfig { object_type: 2, sample_rate: 48_000, channels: 2 });
-    Source { sets, format, rate, audio, held: Vec::new() }
+    Source { sets, format, rate, audio, held: Vec::new(), began: START }
 }
 
 fn session(mode: Mode, rate: (u32, u32), rungs: usize) -> LiveSession {
