@@ -134,7 +134,8 @@ impl Supervisor {
                 3 => Duration::from_secs(1),
                 _ => Duration::from_secs(3),
             };
-            if !self.collect(pause).await {
+            let hopeless = self.units.is_closed() && quick_deaths > 3;
+            if hopeless || !self.collect(pause).await {
                 return;
             }
         }
@@ -159,17 +160,15 @@ impl Supervisor {
         Ok((worker, wire))
     }
 
-    /// Waits without a worker, and keeps what comes in meanwhile. `false`: there is nothing more to do.
+    /// Waits without a worker, and keeps what comes in meanwhile. `false`: nobody wants frames any more.
     async fn collect(&mut self, pause: Duration) -> bool {
         let end = Instant::now() + pause;
         loop {
             tokio::select! {
                 () = tokio::time::sleep_until(end) => return !self.frames.is_closed(),
                 () = self.frames.closed() => return false,
-                unit = self.units.recv() => match unit {
-                    Some(unit) => self.receive(unit),
-                    None => return false,
-                },
+                // Without an input, what was kept is still to be encoded.
+                Some(unit) = self.units.recv() => self.receive(unit),
             }
         }
     }

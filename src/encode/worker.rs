@@ -20,8 +20,6 @@ use coder::Coder;
 
 /// How often the supervisor hears of a worker that has nothing else to say.
 const HEARTBEAT: Duration = Duration::from_millis(250);
-/// What a worker may still deliver after its input has ended.
-const LAST_WORDS: Duration = Duration::from_millis(900);
 
 /// The way to the supervisor, shared by all threads.
 #[derive(Debug)]
@@ -104,10 +102,12 @@ fn run(input: &mut UnixStream, outlet: &Arc<Outlet>) -> Result<(), String> {
             (ToWorker::Unit { .. }, None) => return Err("the supervisor sent no job".into()),
         }
     }
-    // What is inside still comes out, by other threads; the end of it ends the process.
+    // What is inside still comes out, and the end of it ends the process; so does a heartbeat that nobody hears.
     if let Some(coder) = coder {
         coder.end();
-        std::thread::sleep(LAST_WORDS);
+        loop {
+            std::thread::park();
+        }
     }
     Ok(())
 }
