@@ -107,7 +107,11 @@ async fn send(socket: &mut SrtSocket, chunks: &mut mpsc::Receiver<Bytes>) -> Res
     Ok(())
 }
 
-fn start(source: Source) -> Result<mpsc::Receiver<Bytes>> {
+/// Starts a source: chunks of whole TS packets, at the pace of their clock.
+///
+/// # Errors
+/// The file cannot be read, or an element of the picture is missing.
+pub fn start(source: Source) -> Result<mpsc::Receiver<Bytes>> {
     match source {
         Source::Picture(options) => Ok(picture::start(options)?),
         Source::File { path, repeat, drift_ppm } => {
