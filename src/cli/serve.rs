@@ -18,6 +18,8 @@ pub(super) fn run(cli: &Cli, listen: &Listen) -> Result<(), Failure> {
     app::runtime()?.block_on(async {
         let server = app::Server::start(app::with_default_stream(config)?).await?;
         let config = server.config();
+        let (srt, http, ops) = (config.srt.listen, config.http.listen, config.ops.listen);
+        tracing::info!(%srt, %http, %ops, "listening");
         for stream in &config.streams {
             let urls = Urls::new(&config, stream, &host(&config));
             // The key is a secret: the address to paste is for `nowcast url`, but for the stream made by itself.

@@ -45,11 +45,12 @@ pub(super) fn run(config: &Config, args: &Url) -> Result<(), Failure> {
     }
     let text = format!(
         "Publish\n  OBS        Settings → Stream → Service: Custom, Server:\n             {srt}\n  \
-         ffmpeg     ffmpeg -re -i FILE -c:v libx264 -tune zerolatency -g 60 -c:a aac -f mpegts \\\n             '{srt}&pkt_size=1316'\n  \
+         ffmpeg     ffmpeg -re -i FILE -c:v libx264 -tune zerolatency -g 60 -c:a aac -f mpegts \\\n             {ffmpeg}\n  \
          GStreamer  … ! mpegtsmux alignment=7 ! srtsink uri='{srt}'\n  \
          hardware   host {host}, port {port}, mode caller, streamid {streamid}, latency {latency} ms{passphrase}\n\n\
          Play\n  page       {watch}\n  playlist   {playlist}\n",
         srt = urls.srt,
+        ffmpeg = ffmpeg_output(&config, &stream, &host, &urls.streamid),
         port = config.srt.listen.port(),
         streamid = urls.streamid,
         latency = config.srt.latency.as_millis(),
@@ -58,6 +59,19 @@ pub(super) fn run(config: &Config, args: &Url) -> Result<(), Failure> {
         playlist = urls.playlist,
     );
     print(text.as_bytes())
+}
+
+/// The end of an ffmpeg command. ffmpeg takes what stands in a URL as it is, `%26` for three characters:
+/// what may hold any character goes into options.
+fn ffmpeg_output(config: &Config, stream: &StreamConfig, host: &str, streamid: &str) -> String {
+    let quoted = |text: &str| format!("'{}'", text.replace('\'', r"'\''"));
+    let mut output = format!("-srt_streamid {} ", quoted(streamid));
+    if let Some(passphrase) = &stream.passphrase {
+        output.push_str(&format!("-passphrase {} ", quoted(passphrase)));
+    }
+    let (host, port) = (bracketed(host), config.srt.listen.port());
+    output.push_str(&format!("'srt://{host}:{port}?mode=caller&pkt_size=1316'"));
+    output
 }
 
 /// Where a stream is published to and played from.

@@ -296,10 +296,13 @@ impl Task {
     fn handle_package_result(&mut self, result: Result<(), PackageError>) {
         let (Err(error), Some(session)) = (result, &mut self.session) else { return };
         match error {
-            PackageError::GopTooLong { .. } => {
+            PackageError::GopTooLong { .. } if session.playable() => {
                 session.restart(unix_micros());
-                let phase = if session.playable() { Phase::Live } else { Phase::Unsupported };
-                self.set_phase(phase, Some(error.to_string()));
+                self.set_phase(Phase::Live, Some(error.to_string()));
+            }
+            PackageError::GopTooLong { .. } => {
+                self.discard_session();
+                self.set_phase(Phase::Unsupported, Some(error.to_string()));
             }
             _ if error.needs_restart() => {
                 warn!(stream = %self.config.name, %error, "a discontinuity follows");
@@ -309,12 +312,22 @@ impl Task {
         }
     }
 
+    /// Nobody could play it yet, and nobody ever will: the publisher has to come back with another source.
+    fn discard_session(&mut self) {
+        let Some(session) = self.session.take() else { return };
+        let mut sessions = Vec::clone(&self.sessions.load());
+        sessions.retain(|one| !Arc::ptr_eq(one, &session.shared));
+        self.sessions.store(Arc::new(sessions));
+    }
+
     fn note_playable(&mut self) {
         let playable = self.session.as_ref().is_some_and(LiveSession::playable);
         let flowing = self.probe.is_none() && self.publisher.is_some();
         let phase = self.status.borrow().phase;
         if playable && flowing && matches!(phase, Phase::Starting | Phase::Unsupported) {
-            self.set_phase(Phase::Live, None);
+            // What cannot be carried beside the picture is told for as long as the publisher is there.
+            let problem = self.status.borrow().problem.clone().filter(|_| phase == Phase::Starting);
+            self.set_phase(Phase::Live, problem);
             info!(stream = %self.config.name, "playable");
         }
     }

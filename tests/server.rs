@@ -1,0 +1,18 @@
+//! The server as its users meet it: the real binary, real senders, real requests.
+
+#[path = "server/bad_input.rs"]
+mod bad_input;
+#[path = "server/command_line.rs"]
+mod command_line;
+#[path = "server/harness.rs"]
+mod harness;
+#[path = "server/life.rs"]
+mod life;
+#[path = "server/media.rs"]
+mod media;
+#[path = "server/modes.rs"]
+mod modes;
+#[path = "server/player.rs"]
+mod player;
+#[path = "server/source.rs"]
+mod source;

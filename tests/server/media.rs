@@ -1,0 +1,197 @@
+//! What the bytes of followed renditions must be, by the word of mp4-atom and ffprobe.
+
+use mp4_atom::{Any, Decode, Moof};
+use nowcast_testkit::tools::ffprobe;
+
+use super::player::{Followed, Master, Variant};
+
+/// Decode times and samples of a part.
+struct Part {
+    start: u64,
+    end: u64,
+    samples: usize,
+}
+
+/// Every check that holds for a stream that is whole, whatever its mode.
+pub(crate) fn assert_whole(master: &Master, followed: &[Followed<'_>]) {
+    let (videos, audio) = followed.split_at(master.variants.len());
+    for (variant, video) in master.variants.iter().zip(videos) {
+        let packets = packets(video);
+        assert_declared(variant, video, audio.first(), packets);
+        assert_bandwidth(variant, video, audio.first());
+    }
+    for audio in audio {
+        packets_of_audio(audio);
+    }
+    assert_aligned(videos, audio.first());
+}
+
+/// Where each part begins, in the track's timescale: segment by segment.
+fn starts(rendition: &Followed<'_>) -> Vec<(u64, Vec<u64>)> {
+    let parts = |parts: &[(u64, Vec<u8>)]| parts.iter().map(|it| read(&it.1).start).collect();
+    rendition.segments.iter().map(|it| (it.msn, parts(&it.parts))).collect()
+}
+
+/// The longest time between the end of a part and the start of the next, in seconds of a video track.
+pub(crate) fn longest_gap(video: &Followed<'_>) -> f64 {
+    let parts = video.segments.iter().flat_map(|segment| &segment.parts);
+    let spans: Vec<_> = parts.map(|(_, bytes)| read(bytes)).collect();
+    let gaps = spans.windows(2).map(|pair| pair[1].start.abs_diff(pair[0].end));
+    gaps.max().unwrap_or(0) as f64 / 90_000.0
+}
+
+/// The boxes of a part, all of them.
+fn read(bytes: &[u8]) -> Part {
+    let mut rest = bytes;
+    let mut moof: Option<Moof> = None;
+    let mut media = 0;
+    while !rest.is_empty() {
+        match Any::decode(&mut rest).expect("a box") {
+            Any::Moof(one) => assert!(moof.replace(one).is_none(), "two moofs in a part"),
+            Any::Mdat(mdat) => media += mdat.data.len(),
+            Any::Styp(_) | Any::Prft(_) => {}
+            other => panic!("{other:?} in a part"),
+        }
+    }
+    let moof = moof.expect("a moof");
+    let [track] = moof.traf.as_slice() else { panic!("one track") };
+    let samples: Vec<_> = track.trun.iter().flat_map(|trun| trun.samples.iter()).collect();
+    let sizes: u32 = samples.iter().map(|it| it.size.expect("a size")).sum();
+    assert_eq!(sizes as usize, media, "samples fill the media data");
+    let start = track.tfdt.as_ref().expect("a decode time").base_media_decode_time;
+    let default = track.tfhd.default_sample_duration;
+    let durations = samples.iter().map(|it| it.duration.or(default).expect("a duration"));
+    let end = start + durations.map(u64::from).sum::<u64>();
+    Part { start, end, samples: samples.len() }
+}
+
+/// A rendition as one file: its init section and all segments under it.
+fn file(rendition: &Followed<'_>) -> Vec<u8> {
+    let first = &rendition.segments.first().expect("a segment").init;
+    let mut bytes = rendition.inits[first].clone();
+    let mut rest = bytes.as_slice();
+    while !rest.is_empty() {
+        Any::decode(&mut rest).expect("a box of the init section");
+    }
+    for segment in rendition.segments.iter().take_while(|it| it.init == *first) {
+        bytes.extend(&segment.bytes);
+    }
+    bytes
+}
+
+fn samples(rendition: &Followed<'_>) -> usize {
+    let parts = rendition.segments.iter().flat_map(|segment| &segment.parts);
+    parts.map(|(_, bytes)| read(bytes).samples).sum()
+}
+
+/// ffprobe's view of the video; every frame can be decoded.
+fn packets(video: &Followed<'_>) -> Vec<(String, String)> {
+    let probe = ffprobe("-count_frames -show_streams", &file(video));
+    let one_init = video.inits.len() == 1;
+    if one_init && video.segments.iter().all(|it| !it.parts.is_empty()) {
+        assert_eq!(find(&probe, "nb_read_frames"), samples(video).to_string(), "{}", video.name());
+    }
+    probe
+}
+
+fn packets_of_audio(audio: &Followed<'_>) {
+    let probe = ffprobe("-count_packets -show_streams", &file(audio));
+    assert_eq!(find(&probe, "nb_read_packets"), samples(audio).to_string());
+    assert_eq!(find(&probe, "codec_name"), "aac");
+}
+
+fn find<'a>(probe: &'a [(String, String)], key: &str) -> &'a str {
+    let pair = probe.iter().find(|(name, _)| name == key);
+    pair.map_or_else(|| panic!("no {key} in {probe:?}"), |(_, value)| value)
+}
+
+/// CODECS, RESOLUTION and FRAME-RATE are what ffprobe finds.
+fn assert_declared(
+    variant: &Variant,
+    video: &Followed<'_>,
+    audio: Option<&Followed<'_>>,
+    probe: Vec<(String, String)>,
+) {
+    let size = format!("{}x{}", find(&probe, "width"), find(&probe, "height"));
+    assert_eq!(variant.get("RESOLUTION"), size, "{}", video.name());
+    let (num, den) = find(&probe, "r_frame_rate").split_once('/').unwrap();
+    let rate = num.parse::<f64>().unwrap() / den.parse::<f64>().unwrap();
+    let declared: f64 = variant.get("FRAME-RATE").parse().unwrap();
+    assert!((rate - declared).abs() < 0.01, "{declared} is declared where ffprobe has {rate}");
+    let mut codecs = variant.get("CODECS").split(',');
+    let codec = codecs.next().unwrap();
+    let level = find(&probe, "level");
+    match find(&probe, "codec_name") {
+        "h264" => {
+            let profile = match find(&probe, "profile") {
+                "Constrained Baseline" | "Baseline" => "42",
+                "Main" => "4D",
+                "High" => "64",
+                other => panic!("{other}"),
+            };
+            let level = format!("{:02X}", level.parse::<u8>().unwrap());
+            let legal = codec.starts_with(&format!("avc1.{profile}")) && codec.ends_with(&level);
+            assert!(legal, "{codec} is declared where ffprobe has {profile}, level {level}");
+        }
+        "hevc" => {
+            assert_eq!(find(&probe, "codec_tag_string"), "hvc1");
+            assert!(codec.starts_with("hvc1.1.") && codec.contains(&format!(".L{level}.")));
+        }
+        other => panic!("{other}"),
+    }
+    assert_eq!(codecs.next(), audio.map(|_| "mp4a.40.2"));
+}
+
+/// The measured peak is at most 1.25 times, the average at most 1.10 times what is declared.
+fn assert_bandwidth(variant: &Variant, video: &Followed<'_>, audio: Option<&Followed<'_>>) {
+    let bits = |of: &Followed<'_>| {
+        let rate = |it: &super::player::Segment| it.bytes.len() as f64 * 8.0 / it.duration;
+        // A short last segment is no measure of the peak (RFC 8216bis §4.4.6.2).
+        let target = of.playlist.head.target_duration as f64;
+        let measured = of.segments.iter().filter(|it| it.duration >= target / 2.0);
+        let peak = measured.map(rate).fold(0.0, f64::max);
+        let length: f64 = of.segments.iter().map(|it| it.duration).sum();
+        let total: usize = of.segments.iter().map(|it| it.bytes.len()).sum();
+        (peak, total as f64 * 8.0 / length)
+    };
+    let (video_bits, audio_bits) = (bits(video), audio.map_or((0.0, 0.0), bits));
+    let (peak, average) = (video_bits.0 + audio_bits.0, video_bits.1 + audio_bits.1);
+    let declared = |key| variant.get(key).parse::<f64>().unwrap();
+    let name = video.name();
+    assert!(peak <= 1.25 * declared("BANDWIDTH"), "{name}: peak {peak} {variant:?}");
+    assert!(average <= 1.10 * declared("AVERAGE-BANDWIDTH"), "{name}: {average} {variant:?}");
+}
+
+/// Rungs cut at the same ticks; the audio's segments begin within one AAC frame of the video's, with the same date.
+fn assert_aligned(videos: &[Followed<'_>], audio: Option<&Followed<'_>>) {
+    let cuts = starts(&videos[0]);
+    for other in &videos[1..] {
+        let others = starts(other);
+        let common = cuts.iter().filter(|it| others.iter().any(|other| other.0 == it.0)).count();
+        assert!(common >= 2, "too little to compare");
+        for (msn, ticks) in others {
+            let same = cuts.iter().find(|it| it.0 == msn).is_none_or(|it| it.1 == ticks);
+            assert!(same, "{} cuts segment {msn} elsewhere", other.name());
+        }
+    }
+    let Some(audio) = audio else { return };
+    let rate: f64 = find(&ffprobe("-show_streams", &file(audio)), "sample_rate").parse().unwrap();
+    let begin = |starts: &[u64], scale: f64| starts.first().map(|&ticks| ticks as f64 / scale);
+    let mut compared = 0;
+    for (msn, ticks) in starts(audio) {
+        let Some((_, video)) = cuts.iter().find(|it| it.0 == msn) else { continue };
+        let (Some(audio_at), Some(video_at)) = (begin(&ticks, rate), begin(video, 90_000.0)) else {
+            continue;
+        };
+        let skew = audio_at - video_at;
+        assert!(skew.abs() <= 1024.0 / rate + 1e-6, "segment {msn}: the audio is {skew} s off");
+        compared += 1;
+    }
+    assert!(compared >= 2, "too little to compare");
+    for segment in &audio.segments {
+        if let Some(video) = videos[0].segments.iter().find(|it| it.msn == segment.msn) {
+            let apart = (segment.date - video.date).abs();
+            assert!(apart <= 25, "segment {}: dates are {apart} ms apart", segment.msn);
+        }
+    }
+}

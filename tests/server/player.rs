@@ -1,0 +1,234 @@
+//! A player that believes nothing: it follows every rendition by blocking reload, takes hinted parts before
+//! they are listed, and compares each generation with the one before.
+
+use std::collections::BTreeMap;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nowcast_testkit::m3u8::MediaPlaylist;
+
+use super::harness::{Answer, Server, try_get, try_until};
+
+/// The multivariant playlist.
+#[derive(Debug)]
+pub(crate) struct Master {
+    pub(crate) variants: Vec<Variant>,
+    /// Path of the audio rendition's playlist.
+    pub(crate) audio: Option<String>,
+}
+
+/// One EXT-X-STREAM-INF.
+#[derive(Debug)]
+pub(crate) struct Variant {
+    pub(crate) path: String,
+    attributes: BTreeMap<String, String>,
+}
+
+impl Variant {
+    /// An attribute, without its quotes.
+    pub(crate) fn get(&self, key: &str) -> &str {
+        self.attributes.get(key).unwrap_or_else(|| panic!("no {key} in {self:?}"))
+    }
+}
+
+impl Master {
+    /// Reads a stream's multivariant playlist, once there is one.
+    pub(crate) fn of(server: &Server, stream: &str, seconds: u64) -> Self {
+        let path = format!("/live/{stream}/index.m3u8");
+        let answer = try_until(seconds, || Some(server.get(&path)).filter(|it| it.status == 200));
+        let Some(answer) = answer else {
+            panic!("{stream} is not playable within {seconds} s: {:#}", server.status(stream))
+        };
+        Self::read(answer.text(), &format!("/live/{stream}/"))
+    }
+
+    fn read(text: &str, folder: &str) -> Self {
+        let (mut variants, mut audio) = (Vec::new(), None);
+        let mut lines = text.lines();
+        while let Some(line) = lines.next() {
+            if let Some(list) = line.strip_prefix("#EXT-X-STREAM-INF:") {
+                let path = format!("{folder}{}", lines.next().expect("a URI"));
+                variants.push(Variant { path, attributes: attributes(list) });
+            } else if let Some(list) = line.strip_prefix("#EXT-X-MEDIA:") {
+                audio = Some(format!("{folder}{}", attributes(list)["URI"]));
+            }
+        }
+        Self { variants, audio }
+    }
+
+    /// The path element that names the session.
+    pub(crate) fn session(&self) -> &str {
+        self.variants[0].path.split('/').nth(3).unwrap()
+    }
+
+    /// Follows every rendition at the same time until `enough` says so of each, the video's first.
+    pub(crate) fn follow<'a>(
+        &self,
+        server: &'a Server,
+        enough: impl Fn(&Followed<'_>) -> bool + Sync,
+    ) -> Vec<Followed<'a>> {
+        let paths = self.variants.iter().map(|it| &it.path).chain(&self.audio);
+        thread::scope(|scope| {
+            let threads: Vec<_> = paths
+                .map(|path| scope.spawn(|| Followed::new(server, path).follow(&enough)))
+                .collect();
+            threads.into_iter().map(|it| it.join().expect("a clean rendition")).collect()
+        })
+    }
+}
+
+/// Splits `A=1,B="x,y"`.
+fn attributes(list: &str) -> BTreeMap<String, String> {
+    let mut quoted = false;
+    let separates = |c: char| {
+        quoted ^= c == '"';
+        c == ',' && !quoted
+    };
+    list.split(separates)
+        .filter_map(|pair| pair.split_once('='))
+        .map(|(key, value)| (key.to_owned(), value.trim_matches('"').to_owned()))
+        .collect()
+}
+
+/// A segment that was seen whole.
+#[derive(Debug)]
+pub(crate) struct Segment {
+    pub(crate) msn: u64,
+    /// EXTINF in seconds.
+    pub(crate) duration: f64,
+    pub(crate) discontinuity: bool,
+    pub(crate) init: String,
+    /// PROGRAM-DATE-TIME in milliseconds.
+    pub(crate) date: i64,
+    /// Durations (in 1e-5 s) and bytes of its parts.
+    pub(crate) parts: Vec<(u64, Vec<u8>)>,
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// A rendition, as far as it was followed.
+pub(crate) struct Followed<'a> {
+    server: &'a Server,
+    folder: String,
+    pub(crate) playlist: MediaPlaylist,
+    parts: BTreeMap<String, Vec<u8>>,
+    pub(crate) segments: Vec<Segment>,
+    pub(crate) inits: BTreeMap<String, Vec<u8>>,
+    /// The longest wait for a new part.
+    pub(crate) longest_wait: Duration,
+}
+
+impl<'a> Followed<'a> {
+    fn new(server: &'a Server, path: &str) -> Self {
+        let folder = path.strip_suffix("index.m3u8").unwrap().to_owned();
+        let answer = server.get(path);
+        assert_eq!(answer.status, 200, "{path}");
+        let playlist = MediaPlaylist::read(answer.text()).unwrap();
+        playlist.check().unwrap_or_else(|fault| panic!("{path}: {fault}\n{}", answer.text()));
+        Self {
+            server,
+            folder,
+            playlist,
+            parts: BTreeMap::new(),
+            segments: Vec::new(),
+            inits: BTreeMap::new(),
+            longest_wait: Duration::ZERO,
+        }
+    }
+
+    /// The rendition's name.
+    pub(crate) fn name(&self) -> &str {
+        self.folder.trim_end_matches('/').rsplit('/').next().unwrap()
+    }
+
+    fn get(&self, file: &str) -> Answer {
+        let answer = try_get(self.server.http, &format!("{}{file}", self.folder));
+        answer.unwrap_or_else(|| panic!("{}{file}: no whole answer", self.folder))
+    }
+
+    fn media(&self, file: &str) -> Vec<u8> {
+        let answer = self.get(file);
+        assert_eq!(answer.status, 200, "{}{file}: {}", self.folder, answer.body.escape_ascii());
+        answer.body
+    }
+
+    fn follow(mut self, enough: impl Fn(&Followed<'_>) -> bool) -> Self {
+        let mut hint_first = true;
+        while !self.playlist.ended && !enough(&self) {
+            hint_first = !hint_first;
+            self.step(hint_first);
+        }
+        self
+    }
+
+    /// Goes on by one part.
+    fn step(&mut self, hint_first: bool) {
+        let began = Instant::now();
+        let hint = self.playlist.part_hint.clone().expect("a hint");
+        if hint_first {
+            let answer = self.get(&hint);
+            // 404 is legal for a hint whose stream ended meanwhile.
+            if answer.status == 200 {
+                self.parts.insert(hint, answer.body);
+            } else {
+                assert_eq!(answer.status, 404, "{}{hint}", self.folder);
+            }
+        }
+        let (msn, part) = self.next();
+        let answer = self.get(&format!("index.m3u8?_HLS_msn={msn}&_HLS_part={part}"));
+        let place = format!("{} at {msn}/{part}", self.folder);
+        assert_eq!(answer.status, 200, "{place}: {}", answer.body.escape_ascii());
+        let text = answer.text();
+        let news = MediaPlaylist::read(text).unwrap_or_else(|e| panic!("{place}: {e}\n{text}"));
+        let faults = news.check().and_then(|()| news.follows(&self.playlist));
+        faults.unwrap_or_else(|fault| panic!("{place}: {fault}\n{text}"));
+        assert!(news.ended || news.reaches(msn, Some(part)), "{place} was answered too early");
+        self.longest_wait = self.longest_wait.max(began.elapsed());
+        let known: Vec<_> = self.playlist.segments.iter().map(|segment| segment.msn).collect();
+        for segment in news.all() {
+            for part in &segment.parts {
+                if !self.parts.contains_key(&part.uri) {
+                    self.parts.insert(part.uri.clone(), self.media(&part.uri));
+                }
+            }
+        }
+        for segment in news.segments.iter().filter(|it| !known.contains(&it.msn)) {
+            self.complete(segment);
+        }
+        self.playlist = news;
+    }
+
+    /// The position after the last part.
+    fn next(&self) -> (u64, u64) {
+        match (&self.playlist.open, self.playlist.segments.last()) {
+            (Some(open), _) => (open.msn, open.parts.len() as u64),
+            (None, Some(last)) => (last.msn + 1, 0),
+            (None, None) => (0, 0),
+        }
+    }
+
+    /// A segment is complete: it is the concatenation of its parts.
+    fn complete(&mut self, segment: &nowcast_testkit::m3u8::Segment) {
+        let uri = segment.uri.as_ref().expect("a complete segment has a URI");
+        let bytes = self.media(uri);
+        let parts: Vec<_> = segment
+            .parts
+            .iter()
+            .map(|part| (part.duration, self.parts[&part.uri].clone()))
+            .collect();
+        let whole: Vec<u8> = parts.iter().flat_map(|(_, bytes)| bytes).copied().collect();
+        assert!(bytes == whole, "{}{uri} is not the concatenation of its parts", self.folder);
+        let init = segment.init.clone().expect("an init section applies");
+        if !self.inits.contains_key(&init) {
+            self.inits.insert(init.clone(), self.media(&init));
+        }
+        self.segments.push(Segment {
+            msn: segment.msn,
+            duration: segment.duration as f64 / 1e5,
+            discontinuity: segment.discontinuity,
+            init,
+            date: segment.program_date_time.expect("a date"),
+            parts,
+            bytes,
+        });
+    }
+}
