@@ -81,6 +81,8 @@ fn run(count: usize) {
             behind.extend(instants.iter().map(|at| at.duration_since(earliest)));
         }
     }
+    // The players go first: without their publisher they would be told so.
+    drop(players);
     delays.sort_unstable();
     behind.sort_unstable();
     let millis = |sorted: &[Duration], share: f64| {

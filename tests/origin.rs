@@ -11,6 +11,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::Request;
+use http_body_util::{BodyExt, Empty};
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use nowcast::flow::Compressed;
 use nowcast::listener::{Limits, Shed, serve};
 use nowcast::metrics::Exposition;
@@ -560,6 +565,41 @@ async fn the_newest_beyond_the_limit_are_turned_away() {
     drop(second);
     until(|| server.figures.connections().open() == 1).await;
     assert_eq!(server.get(PLAYLIST).await.status, 200);
+}
+
+#[tokio::test]
+async fn over_http_2_those_who_wait_hold_up_nobody() {
+    let mut publisher = published();
+    let server = Server::start(&publisher).await;
+    let stream = TcpStream::connect(server.address).await.unwrap();
+    let (mut player, connection) =
+        http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    let mut ask = |target: &str| {
+        let uri = format!("http://{}{target}", server.address);
+        player.send_request(Request::get(uri).body(Empty::<Bytes>::new()).unwrap())
+    };
+    let mut waiting: Vec<_> = (0..100).map(|_| tokio::spawn(ask(&at("_HLS_msn=10")))).collect();
+    server.until_held(100).await;
+    assert_eq!(ask(PLAYLIST).await.unwrap().status(), 200);
+
+    // A stream that is reset waits no longer; the connection lives on.
+    for given_up in waiting.drain(50..) {
+        given_up.abort();
+    }
+    server.until_held(50).await;
+    publisher.video.parts(PARTS - 2);
+    let expected = publisher.video.text();
+    for player in waiting {
+        let body = player.await.unwrap().unwrap().into_body().collect().await.unwrap();
+        assert_eq!(body.to_bytes(), expected);
+    }
+
+    let waiting = tokio::spawn(ask(&at("_HLS_msn=11")));
+    server.until_held(1).await;
+    server.stop.send_replace(true);
+    assert_eq!(waiting.await.unwrap().unwrap().status(), 503);
+    timeout(Duration::from_secs(5), server.task).await.unwrap().unwrap();
 }
 
 #[tokio::test]
