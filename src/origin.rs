@@ -2,7 +2,7 @@
 //! draft-pantos-hls-rfc8216bis-22 §6.2.5 and §6.2.6 have them; beside them the pages.
 //!
 //! Nothing is rendered, compressed or copied here: what a request gets was made once by the
-//! stream's task, and all who wait share it. docs/adr/0007-hyper-origin.md has the figures.
+//! stream's task, and all who wait share it. docs/adr/0009-hyper-origin.md says why.
 
 mod figures;
 mod hold;
