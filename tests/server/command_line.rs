@@ -145,9 +145,7 @@ fn wrong_usage_ends_with_2_and_every_command_has_an_example() {
         assert!(status == 0 && out.contains("nowcast") && out.contains("doctor"), "{shell}");
     }
     let (status, out, _) = nowcast(&["man"]);
-    assert!(status == 0 && out.contains(".TH nowcast") && out.contains("passthrough") == false);
-    let (status, _, err) = nowcast(&["streams"]);
-    assert!(status == 0 || (status == 1 && err.contains("nowcast serve")), "{err}");
+    assert!(status == 0 && out.contains(".TH nowcast") && out.contains("doctor"));
 }
 
 #[test]
@@ -164,7 +162,7 @@ fn check_shows_the_effective_configuration_and_no_secret() {
     let (_, plain, _) = nowcast(&["--config", &file, "check"]);
     for shown in [&json, &plain] {
         assert!(!shown.contains("secret"), "{shown}");
-        assert_eq!(shown.matches("***").count() >= 3, true, "{shown}");
+        assert_eq!(shown.matches("\"********\"").count(), 3, "{shown}");
     }
     let output = Command::new(NOWCAST)
         .args(["--config", &file, "check", "--json"])
@@ -272,4 +270,6 @@ fn streams_shows_and_kicks_on_the_running_server() {
     assert_eq!(streams(&["kick", "a"]).0, 0);
     server.await_phase("a", "waiting", 5);
     assert_eq!(streams(&["kick", "a"]).0, 1, "nobody is left to be kicked");
+    drop(server);
+    assert_eq!(streams(&[]).0, 1, "no server answers");
 }

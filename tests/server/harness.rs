@@ -129,11 +129,12 @@ impl Server {
         self.await_status(stream, seconds, |status| status["phase"] == phase)
     }
 
-    /// Waits until the log has a line with this text.
-    pub(crate) fn await_log(&self, text: &str) {
-        until(&format!("\"{text}\" in the log"), 10, || {
+    /// Waits until the log has a line with both texts.
+    pub(crate) fn await_log(&self, about: &str, text: &str) {
+        until(&format!("\"{text}\" in the log, about {about}"), 15, || {
             let log = self.log.lock().unwrap();
-            log.iter().any(|line| line.to_string().contains(text)).then_some(())
+            let mut lines = log.iter().map(ToString::to_string);
+            lines.any(|it| it.contains(about) && it.contains(text)).then_some(())
         });
     }
 }

@@ -78,21 +78,26 @@ fn a_publisher_that_comes_back_in_time_goes_on_and_one_too_late_begins_anew() {
             until("segments", 20, || (msn(&server, name) >= reached).then_some(()));
         }
     };
+    let await_phase = |phase, seconds| {
+        for (name, _) in modes {
+            server.await_phase(name, phase, seconds);
+        }
+    };
     let followed = thread::scope(|scope| {
         let players = masters.each_ref().map(|it| scope.spawn(|| it.follow(&server, |_| false)));
         wait(1);
-        senders.map(Sender::kill);
-        modes.map(|(name, _)| server.await_phase(name, "waiting", 5));
+        senders.into_iter().for_each(Sender::kill);
+        await_phase("waiting", 5);
         let senders = modes.map(|(name, _)| send(name));
-        modes.map(|(name, _)| server.await_phase(name, "live", 10));
+        await_phase("live", 10);
         for ((name, _), master) in modes.iter().zip(&masters) {
             assert_eq!(Master::of(&server, name, 1).session(), master.session());
         }
         wait(2);
-        senders.map(Sender::kill);
+        senders.into_iter().for_each(Sender::kill);
         // Held requests are answered: each player gets the end of its playlist.
         let followed = players.map(|it| it.join().expect("a clean end"));
-        modes.map(|(name, _)| server.await_phase(name, "ended", 2));
+        await_phase("ended", 2);
         followed
     });
     for rendition in followed.iter().flatten() {
@@ -127,8 +132,7 @@ fn a_new_configuration_is_taken_without_dropping_a_publisher_and_a_broken_one_no
     assert_eq!(server.status("a")["publisher"], publisher);
 
     server.reconfigure("[[stream]]\nname = \"c\"\nopen = true\nmod = \"passthrough\"\n");
-    server.await_log("the new configuration is not taken");
-    server.await_log("nowcast.toml:");
+    server.await_log("nowcast.toml:", "the new configuration is not taken");
     assert_eq!(server.get("/live/b/index.m3u8").status, 503);
     assert_eq!(server.get("/live/c/index.m3u8").status, 404);
     assert_eq!(server.status("a")["publisher"], publisher);

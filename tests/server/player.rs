@@ -140,8 +140,13 @@ impl<'a> Followed<'a> {
         self.folder.trim_end_matches('/').rsplit('/').next().unwrap()
     }
 
+    /// A request is held for three target durations; after that (503) it is asked again, as long as a
+    /// stream may be without its publisher.
     fn get(&self, file: &str) -> Answer {
-        let answer = try_get(self.server.http, &format!("{}{file}", self.folder));
+        let answer = try_until(12, || {
+            try_get(self.server.http, &format!("{}{file}", self.folder))
+                .filter(|it| it.status != 503)
+        });
         answer.unwrap_or_else(|| panic!("{}{file}: no whole answer", self.folder))
     }
 

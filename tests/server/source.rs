@@ -75,14 +75,6 @@ impl Sender {
         Self::spawn(command)
     }
 
-    /// Another container than MPEG-TS.
-    pub(crate) fn matroska(server: &Server, streamid: &str, clip: &Path) -> Self {
-        let mut command = Command::new("ffmpeg");
-        command.args(["-loglevel", "error", "-re", "-i"]).arg(clip);
-        command.args(["-c", "copy", "-f", "matroska", &server.publish_url(streamid)]);
-        Self::spawn(command)
-    }
-
     /// Waits until it gives up, as it must.
     pub(crate) fn is_refused(mut self) {
         let gone = until("the sender gives up", 20, || self.0.try_wait().unwrap());
