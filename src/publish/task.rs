@@ -320,7 +320,7 @@ impl Task {
         self.sessions.store(Arc::new(sessions));
     }
 
-    fn note_playable(&mut self) {
+    fn note_playable(&self) {
         let playable = self.session.as_ref().is_some_and(LiveSession::playable);
         let flowing = self.probe.is_none() && self.publisher.is_some();
         let phase = self.status.borrow().phase;

@@ -34,7 +34,7 @@ impl Variants {
         nominal: &[u64],
         audio: Option<(&Rendition, AacConfig)>,
     ) -> Option<String> {
-        let sound = audio.map_or(Rates::default(), |(rendition, _)| measured(rendition));
+        let sound = audio.map_or_else(Rates::default, |(rendition, _)| measured(rendition));
         let needed = |rendition: &Rendition| {
             let own = measured(rendition);
             Rates { peak: own.peak + sound.peak, average: own.average + sound.average }
@@ -50,7 +50,7 @@ impl Variants {
         self.declared.resize(video.len(), Rates::default());
         for (at, (rendition, declared)) in video.iter().zip(&mut self.declared).enumerate() {
             let needed = needed(rendition);
-            let nominal = nominal.get(at).map_or(Rates::default(), |bitrate| Rates {
+            let nominal = nominal.get(at).map_or_else(Rates::default, |bitrate| Rates {
                 peak: bitrate * 23 / 20 + OVERHEAD + sound.peak * 21 / 20,
                 average: bitrate * 21 / 20 + OVERHEAD + sound.average * 21 / 20,
             });
