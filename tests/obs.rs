@@ -1,5 +1,12 @@
 //! OBS Studio itself, on a virtual display, from a profile as its wizard leaves it: its key frames are
 //! 8.3 s apart.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::cast_possible_truncation,
+    reason = "a test that cannot go on fails; these lints spare the functions marked #[test] alone"
+)]
 
 #[expect(dead_code, reason = "tests/server.rs needs the rest")]
 #[path = "server/harness.rs"]

@@ -1,4 +1,11 @@
 //! The server as its users meet it: the real binary, real senders, real requests.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::cast_possible_truncation,
+    reason = "a test that cannot go on fails; these lints spare the functions marked #[test] alone"
+)]
 
 #[path = "server/bad_input.rs"]
 mod bad_input;
