@@ -139,7 +139,7 @@ fn a_new_configuration_is_taken_without_dropping_a_publisher_and_a_broken_one_no
 
     sender.kill();
     server.await_phase("a", "waiting", 5);
-    Sender::ffmpeg(&server, "a:one", &usual()).is_refused();
+    Sender::ffmpeg(&server, "a:one", &usual()).assert_refused();
     let _sender = Sender::ffmpeg(&server, "a:two", &usual());
     server.await_phase("a", "live", 10);
 }

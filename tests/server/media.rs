@@ -17,7 +17,7 @@ pub(crate) fn assert_whole(master: &Master, followed: &[Followed<'_>]) {
     let (videos, audio) = followed.split_at(master.variants.len());
     for (variant, video) in master.variants.iter().zip(videos) {
         let packets = packets(video);
-        assert_declared(variant, video, audio.first(), packets);
+        assert_declared(variant, video, audio.first(), &packets);
         assert_bandwidth(variant, video, audio.first());
     }
     for audio in audio {
@@ -110,20 +110,20 @@ fn assert_declared(
     variant: &Variant,
     video: &Followed<'_>,
     audio: Option<&Followed<'_>>,
-    probe: Vec<(String, String)>,
+    probe: &[(String, String)],
 ) {
-    let size = format!("{}x{}", find(&probe, "width"), find(&probe, "height"));
+    let size = format!("{}x{}", find(probe, "width"), find(probe, "height"));
     assert_eq!(variant.get("RESOLUTION"), size, "{}", video.name());
-    let (num, den) = find(&probe, "r_frame_rate").split_once('/').unwrap();
+    let (num, den) = find(probe, "r_frame_rate").split_once('/').unwrap();
     let rate = num.parse::<f64>().unwrap() / den.parse::<f64>().unwrap();
     let declared: f64 = variant.get("FRAME-RATE").parse().unwrap();
     assert!((rate - declared).abs() < 0.01, "{declared} is declared where ffprobe has {rate}");
     let mut codecs = variant.get("CODECS").split(',');
     let codec = codecs.next().unwrap();
-    let level = find(&probe, "level");
-    match find(&probe, "codec_name") {
+    let level = find(probe, "level");
+    match find(probe, "codec_name") {
         "h264" => {
-            let profile = match find(&probe, "profile") {
+            let profile = match find(probe, "profile") {
                 "Constrained Baseline" | "Baseline" => "42",
                 "Main" => "4D",
                 "High" => "64",
@@ -134,7 +134,7 @@ fn assert_declared(
             assert!(legal, "{codec} is declared where ffprobe has {profile}, level {level}");
         }
         "hevc" => {
-            assert_eq!(find(&probe, "codec_tag_string"), "hvc1");
+            assert_eq!(find(probe, "codec_tag_string"), "hvc1");
             assert!(codec.starts_with("hvc1.1.") && codec.contains(&format!(".L{level}.")));
         }
         other => panic!("{other}"),

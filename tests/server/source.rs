@@ -76,7 +76,7 @@ impl Sender {
     }
 
     /// Waits until it gives up, as it must.
-    pub(crate) fn is_refused(mut self) {
+    pub(crate) fn assert_refused(mut self) {
         let gone = until("the sender gives up", 20, || self.0.try_wait().unwrap());
         assert!(!gone.success(), "the sender was let in");
     }
