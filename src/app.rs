@@ -81,7 +81,7 @@ impl Server {
         let setting = publish::Setting { start_encoder, start_counter };
         let streams = Arc::new(Streams::default());
         for stream in &config.load().streams {
-            streams.insert(publish::spawn(stream.clone(), setting.clone()));
+            streams.insert(&publish::spawn(stream.clone(), setting.clone()));
         }
         let ready = watch::Sender::new(false);
         Ok(Self { config, made_key, streams, setting, ready, srt, http, ops, _state: state })
@@ -122,7 +122,7 @@ impl Server {
         let ops = tokio::spawn(listener::serve(self.ops, Arc::new(desk), stopped));
         self.ready.send_replace(true);
         wait_for_stop(|| match reload() {
-            Ok(config) => apply(&self.config, &self.streams, &self.setting, config),
+            Ok(config) => apply(&self.config, &self.streams, &self.setting, &config),
             Err(faults) => error!("the new configuration is not taken: {faults}"),
         })
         .await;
@@ -168,7 +168,7 @@ fn admit(
     let stream = streams.find(publisher.stream.as_str()).or_else(|| {
         let config = config.load().stream(&publisher.stream)?;
         let stream = publish::spawn(config, setting.clone());
-        streams.insert(Arc::clone(&stream));
+        streams.insert(&stream);
         Some(stream)
     });
     let name = publisher.stream.clone();
@@ -179,7 +179,7 @@ fn admit(
 }
 
 /// Takes streams and keys from a new configuration; whoever publishes stays connected.
-fn apply(shared: &ArcSwap<Config>, streams: &Streams, setting: &publish::Setting, new: Config) {
+fn apply(shared: &ArcSwap<Config>, streams: &Streams, setting: &publish::Setting, new: &Config) {
     let old = shared.load_full();
     let fixed = Config { streams: Vec::new(), template: None, ..Config::clone(&old) };
     let mut next = Config { streams: new.streams.clone(), template: new.template.clone(), ..fixed };
@@ -202,7 +202,7 @@ fn apply(shared: &ArcSwap<Config>, streams: &Streams, setting: &publish::Setting
                     warn!(stream = %stream.name, "the stream's task is busy; send SIGHUP again");
                 }
             }
-            None => streams.insert(publish::spawn(stream.clone(), setting.clone())),
+            None => streams.insert(&publish::spawn(stream.clone(), setting.clone())),
         }
     }
     for stream in streams.all() {

@@ -276,10 +276,10 @@ impl Streams {
     }
 
     /// Adds a stream, or takes the place of the one with its name.
-    pub fn insert(&self, stream: Arc<Stream>) {
+    pub fn insert(&self, stream: &Arc<Stream>) {
         self.0.rcu(|streams| {
             let mut streams = BTreeMap::clone(streams);
-            streams.insert(stream.name.clone(), Arc::clone(&stream));
+            streams.insert(stream.name.clone(), Arc::clone(stream));
             streams
         });
     }

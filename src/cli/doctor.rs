@@ -36,11 +36,11 @@ pub(super) fn run(config: &Config, json: bool) -> Result<(), Failure> {
         .collect();
     findings.push(port(
         format!("UDP {} (SRT)", config.srt.listen),
-        UdpSocket::bind(config.srt.listen).map(drop),
+        &UdpSocket::bind(config.srt.listen).map(drop),
     ));
     for (part, address) in [("players", config.http.listen), ("ops", config.ops.listen)] {
         findings
-            .push(port(format!("TCP {address} ({part})"), TcpListener::bind(address).map(drop)));
+            .push(port(format!("TCP {address} ({part})"), &TcpListener::bind(address).map(drop)));
     }
     findings.push(descriptors());
     findings.push(state(config));
@@ -57,8 +57,8 @@ pub(super) fn run(config: &Config, json: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-fn port(what: String, bound: std::io::Result<()>) -> Finding {
-    let detail = match &bound {
+fn port(what: String, bound: &std::io::Result<()>) -> Finding {
+    let detail = match bound {
         Ok(()) => "free".to_owned(),
         Err(error) => {
             format!("{error}: stop what uses it (a running nowcast, perhaps), or configure another")

@@ -1,11 +1,15 @@
 //! One life of a stream: its frozen grid, its renditions, and the timeline they share.
 
+mod sound;
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
-use nowcast_cmaf::{AudioPackager, Cut, PackageError, VideoPackager, audio_init, video_init};
+use nowcast_cmaf::{AudioPackager, Cut, PackageError, VideoPackager, video_init};
 use nowcast_hls::{Profile, RenditionReport};
 use nowcast_media::{
     AacConfig, AccessUnit, AudioFrame, Grid, MediaTime, ParameterSets, VideoCodec, VideoFormat,
@@ -55,15 +59,8 @@ pub(super) struct LiveSession {
     waiting_audio: VecDeque<AudioFrame>,
 }
 
-/// Audio that waits for video to pass: 10 s of it; beyond that the oldest goes.
-const WAITING_AUDIO: usize = 470;
 /// Pictures whose arrival is remembered: 4 s at 60 fps.
 const ARRIVALS: usize = 256;
-/// How far the audio may be behind the video before silence takes its place. Encoders pack up to 360 ms of
-/// it into one packet, and muxers interleave within about half a second.
-const AUDIO_PATIENCE: MediaTime = MediaTime::from_millis(1000);
-/// How far ahead of the audio its boundaries are told in a transcoded session.
-const CUT_AHEAD: MediaTime = MediaTime::from_millis(1000);
 
 impl LiveSession {
     /// Begins a session. Its grid is frozen here, for all its life.
@@ -202,14 +199,6 @@ impl LiveSession {
             || (source.format.codec == self.source_codec && source.rate == self.grid.rate)
     }
 
-    /// Takes the audio's format; while it is not the frozen one, silence takes its place.
-    ///
-    /// Answers whether it is carried.
-    pub(super) fn audio_format(&mut self, config: AacConfig) -> bool {
-        self.audio_carried = self.audio_config == Some(config);
-        self.audio_carried
-    }
-
     /// Pictures cannot be decoded before the next key frame: they are left out.
     pub(super) fn await_key_frame(&mut self) {
         self.awaits_key_frame = true;
@@ -242,9 +231,9 @@ impl LiveSession {
         if let Some(start) = packager.open_segment_start() {
             self.cut_audio_at(self.grid.rate.nearest_frame(start));
         }
-        let handled = handled.and(self.release_audio());
+        let released = self.release_audio();
         self.publish(Some((0, came)));
-        handled
+        handled.and(released)
     }
 
     /// Packages a coded frame of a rung.
@@ -271,24 +260,6 @@ impl LiveSession {
         let came = self.arrivals.iter().rev().find(|(index, _)| *index == frame.index);
         self.publish(came.map(|&(_, came)| (frame.rung, came)));
         handled
-    }
-
-    /// Takes a frame of audio.
-    ///
-    /// In passthrough it waits until the video has passed it, since only then is it known whether a
-    /// segment ends before it. In a transcoded session boundaries are known ahead: it waits only for
-    /// the first picture of its epoch, which fixes the clock.
-    pub(super) fn audio(&mut self, frame: AudioFrame) -> Result<(), PackageError> {
-        if self.audio.is_none() || !self.audio_carried {
-            return Ok(());
-        }
-        if self.waiting_audio.len() == WAITING_AUDIO {
-            self.waiting_audio.pop_front();
-        }
-        self.waiting_audio.push_back(frame);
-        let released = self.release_audio();
-        self.publish(None);
-        released
     }
 
     /// Ends every playlist.
@@ -319,10 +290,6 @@ impl LiveSession {
         self.source_codec = codec;
     }
 
-    pub(super) fn has_audio(&self) -> bool {
-        self.audio.is_some()
-    }
-
     fn all(&self) -> impl Iterator<Item = &Rendition> {
         self.video.iter().chain(&self.audio)
     }
@@ -344,74 +311,6 @@ impl LiveSession {
         rendition.status.codecs.clone_from(&format.codec_string);
         (rendition.status.width, rendition.status.height) = (format.width, format.height);
         self.formats[rung] = Some(format);
-    }
-
-    fn set_audio_format(&mut self, config: AacConfig) {
-        let Some(rendition) = &mut self.audio else { return };
-        if let Ok(init) = audio_init(&config) {
-            rendition.set_init(init);
-        }
-        rendition.status.codecs = config.codec_string();
-        self.audio_config = Some(config);
-    }
-
-    fn cut_audio_at(&mut self, index: i64) {
-        if index < self.next_cut {
-            return;
-        }
-        if let Some(Packager::Audio(packager)) = self.audio.as_mut().map(|one| &mut one.packager) {
-            packager.cut_at(self.grid.rate.frame_start(index));
-        }
-        self.next_cut = match self.mode {
-            Mode::Transcode => index + i64::from(self.grid.segment_frames),
-            Mode::Passthrough => index + 1,
-        };
-    }
-
-    fn release_audio(&mut self) -> Result<(), PackageError> {
-        let mut result = Ok(());
-        while let Some(frame) =
-            self.waiting_audio.front().and_then(|frame| self.timeline.audio(frame))
-        {
-            // In passthrough a key frame may still begin a segment before it.
-            if self.mode == Mode::Passthrough && frame.pts >= self.video_end {
-                break;
-            }
-            self.waiting_audio.pop_front();
-            result = result.and(self.package_audio(&frame));
-        }
-        result
-    }
-
-    /// Where the audio stays away, or falls behind the video, silence takes its place: players wait
-    /// for neither.
-    fn fill_audio(&mut self, video: MediaTime) {
-        let until = video - AUDIO_PATIENCE;
-        let late = |one: &&mut Rendition| one.packager.end() < until;
-        if self.audio.as_mut().filter(late).is_some() {
-            self.tell_cuts(until);
-        }
-        if let Some(Packager::Audio(packager)) = self.audio.as_mut().map(|one| &mut one.packager) {
-            packager.fill_to(until);
-        }
-    }
-
-    /// In a transcoded session boundaries are known ahead: the audio is told them in time.
-    fn tell_cuts(&mut self, until: MediaTime) {
-        if self.mode == Mode::Transcode {
-            while self.grid.rate.frame_start(self.next_cut) <= until + CUT_AHEAD {
-                self.cut_audio_at(self.next_cut);
-            }
-        }
-    }
-
-    fn package_audio(&mut self, frame: &AudioFrame) -> Result<(), PackageError> {
-        self.tell_cuts(frame.pts);
-        let Some(Packager::Audio(packager)) = self.audio.as_mut().map(|one| &mut one.packager)
-        else {
-            return Ok(());
-        };
-        packager.handle_frame(frame)
     }
 
     /// Shows what the packagers finished. `cause` is the video rendition that took a picture, and when
@@ -459,6 +358,3 @@ impl LiveSession {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -3,24 +3,24 @@
 //! It takes publishers in, one after the other, feeds their pictures to the encoder or straight to
 //! the packager, ends the session when nobody comes back in time, and tells how things stand.
 
+mod source;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 use nowcast_cmaf::PackageError;
-use nowcast_media::AacConfig;
 use nowcast_mpegts::Event;
 use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
 use tracing::{debug, info, warn};
 
-use super::probe::{Probe, Source};
+use super::probe::Probe;
 use super::session::LiveSession;
 use crate::config::{Mode, StreamConfig};
 use crate::flow::{
     Control, EncodeJob, EncodedFrame, Encoder, Phase, Publisher, Session, Stream, StreamStatus,
 };
-use crate::ladder::Ladder;
 
 /// Starts an encoder for a job; `app` gives the one there is.
 pub type StartEncoder = Arc<dyn Fn(EncodeJob) -> Encoder + Send + Sync>;
@@ -149,68 +149,6 @@ impl Task {
         }
     }
 
-    /// The source is known: goes on with the session that waits for it, or begins one.
-    fn begin(&mut self, source: Source) {
-        let now = source.began;
-        let words = describe(&source);
-        info!(stream = %self.config.name, source = words, "source known");
-        self.status.send_modify(|status| status.source = Some(words));
-        self.lost_at = None;
-        let mut first_index = 0;
-        if self.session.as_ref().is_some_and(|session| !session.takes(&source)) {
-            info!(stream = %self.config.name, "another codec or frame rate cannot be passed through here: a new session begins");
-            self.end_session();
-        }
-        match &mut self.session {
-            Some(session) => {
-                first_index = session.restart(now);
-                session.set_source_codec(source.format.codec);
-                session.source_format(&source.sets, now);
-                if let Some(audio) = source.audio {
-                    self.handle_audio_format(audio);
-                }
-            }
-            None => {
-                let Some(session) = self.new_session(&source, now) else { return };
-                self.session = Some(session);
-            }
-        }
-        self.encoder = None;
-        if let Some(session) = self.session.as_ref().filter(|one| one.mode == Mode::Transcode) {
-            self.encoder = Some((self.setting.start_encoder)(EncodeJob {
-                stream: self.config.name.clone(),
-                source: source.format,
-                grid: session.grid,
-                first_index,
-                rungs: session.rungs.clone(),
-            }));
-        }
-        for event in source.held {
-            self.handle_media(event);
-        }
-    }
-
-    fn new_session(&mut self, source: &Source, now: i64) -> Option<LiveSession> {
-        let rungs = match self.config.mode {
-            Mode::Passthrough => Vec::new(),
-            Mode::Transcode => match Ladder::load(&self.config.ladder) {
-                Ok(ladder) => ladder.resolve(&source.format),
-                Err(error) => {
-                    self.set_phase(Phase::Unsupported, Some(error.to_string()));
-                    return None;
-                }
-            },
-        };
-        self.begun += 1;
-        let prefix = format!("{}-{}", self.setting.start_counter, self.begun);
-        let session = LiveSession::new(prefix, &self.config, source, rungs, now);
-        let mut sessions = Vec::clone(&self.sessions.load());
-        sessions.push(Arc::clone(&session.shared));
-        self.sessions.store(Arc::new(sessions));
-        self.status.send_modify(|status| status.since_ms = u64::try_from(now / 1000).ok());
-        Some(session)
-    }
-
     fn handle_media(&mut self, event: Event) {
         let Some(session) = &mut self.session else { return };
         let result = match event {
@@ -248,42 +186,6 @@ impl Task {
         };
         self.handle_package_result(result);
         self.note_playable();
-    }
-
-    /// New parameter sets: another codec needs another decoder, so the source is asked anew.
-    fn handle_format(
-        &mut self,
-        sets: &nowcast_media::ParameterSets,
-        codec: nowcast_media::VideoCodec,
-    ) {
-        let Some(session) = &mut self.session else { return };
-        if session.source_codec() == codec {
-            session.source_format(sets, unix_micros());
-        } else {
-            let mut probe = Probe::default();
-            probe.push(Event::Tracks { video: Some(codec), audio: session.has_audio() }, 0);
-            if let Ok(format) = sets.format() {
-                probe.push(Event::VideoFormat(sets.clone(), format), 0);
-            }
-            self.probe = Some((probe, Instant::now()));
-        }
-    }
-
-    fn handle_audio_format(&mut self, config: AacConfig) {
-        let Some(session) = self.session.as_mut().filter(|session| session.has_audio()) else {
-            return;
-        };
-        if !session.audio_format(config) {
-            let problem = format!(
-                "the audio is now {} Hz with {} channel(s), not what the stream began with; silence takes its \
-                 place: set the encoder back, or stop it for {} s to begin a new stream",
-                config.sample_rate,
-                config.channels,
-                self.config.grace.as_secs(),
-            );
-            warn!(stream = %self.config.name, "{problem}");
-            self.status.send_modify(|status| status.problem = Some(problem));
-        }
     }
 
     fn handle_frame(&mut self, frame: &EncodedFrame) {
@@ -340,7 +242,9 @@ impl Task {
         info!(stream = %self.config.name, "publisher lost");
         self.lost_at = Some(Instant::now());
         let phase = if self.session.is_some() { Phase::Waiting } else { Phase::Idle };
-        self.set_phase(phase, None);
+        // Why a publisher without a session had to go stays to be read.
+        let problem = self.status.borrow().problem.clone().filter(|_| self.session.is_none());
+        self.set_phase(phase, problem);
         self.status.send_modify(|status| {
             status.publisher = None;
             status.ingest = None;
@@ -421,21 +325,6 @@ async fn next_frame(encoder: &mut Option<Encoder>) -> Option<EncodedFrame> {
     match encoder {
         Some(encoder) => encoder.output.recv().await,
         None => std::future::pending().await,
-    }
-}
-
-fn describe(source: &Source) -> String {
-    let format = &source.format;
-    let video = format!(
-        "{} {}x{} {:.3} fps",
-        format.codec,
-        format.width,
-        format.height,
-        source.rate.as_f64()
-    );
-    match source.audio {
-        Some(audio) => format!("{video}, AAC {} Hz {} ch", audio.sample_rate, audio.channels),
-        None => format!("{video}, no audio"),
     }
 }
 

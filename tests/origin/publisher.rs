@@ -78,7 +78,7 @@ impl Publisher {
         let (orders, control) = mpsc::channel(1);
         let streams = Arc::new(Streams::default());
         for (name, sessions) in [("live", vec![session]), ("idle", Vec::new())] {
-            streams.insert(Arc::new(Stream {
+            streams.insert(&Arc::new(Stream {
                 name: StreamName::new(name).unwrap(),
                 sessions: Arc::new(ArcSwap::from_pointee(sessions)),
                 status: status.subscribe(),
