@@ -56,8 +56,8 @@ export interface Playback {
 
 /** Never nearer than two parts: one that plays, one that is on its way. */
 const PARTS_BEHIND = 2;
-/** On top of that, for the request, the append and the decoder. */
-const MARGIN = 0.1;
+/** On top of that, for the request, the append and the decoder: Chromium waits once less than about 0.15 s is left. */
+const MARGIN = 0.25;
 /** Seconds of error corrected per second; the loop has no lag worth mentioning, so it cannot overshoot. */
 const GAIN = 0.4;
 const SLOWEST = 0.9;
