@@ -1,6 +1,6 @@
 //! The worker: a child process that turns access units into the coded frames of every rung.
 //!
-//! It talks over its standard input, which is one end of a Unix socket pair ([`super::wire`]), and lives no longer
+//! It talks over its standard input, which is one end of a Unix socket pair (`wire.rs`), and lives no longer
 //! than the other end.
 
 mod coder;

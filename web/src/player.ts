@@ -49,6 +49,8 @@ export class Player extends EventTarget {
   readonly #abort = new AbortController();
   readonly #videoEdge = new LiveEdge();
   readonly #audioEdge = new LiveEdge();
+  /** What the source buffers hold. */
+  readonly #appended: { video?: TimeRanges; audio?: TimeRanges } = {};
   #hls: Hls | undefined;
   #controller: LatencyController | undefined;
   #timer: number | undefined;
@@ -159,8 +161,15 @@ export class Player extends EventTarget {
     hls.on(Events.ERROR, (_, error) => this.#onError(error));
     hls.on(Events.MANIFEST_PARSED, () => this.dispatchEvent(new Event('qualities')));
     hls.on(Events.LEVEL_SWITCHED, () => this.dispatchEvent(new Event('qualities')));
-    hls.on(Events.LEVEL_UPDATED, (_, { details }) => this.#onPlaylist(this.#videoEdge, details));
-    hls.on(Events.AUDIO_TRACK_UPDATED, (_, { details }) => this.#onPlaylist(this.#audioEdge, details));
+    hls.on(Events.LEVEL_UPDATED, (_, { details }) => {
+      this.#onPlaylist(this.#videoEdge, details);
+      markAppended(details, 'video', this.#appended.video);
+    });
+    hls.on(Events.AUDIO_TRACK_UPDATED, (_, { details }) => {
+      this.#onPlaylist(this.#audioEdge, details);
+      markAppended(details, 'audio', this.#appended.audio);
+    });
+    hls.on(Events.BUFFER_APPENDED, (_, { timeRanges }) => Object.assign(this.#appended, timeRanges));
     hls.attachMedia(this.#video);
     hls.loadSource(playlist);
     this.#timer = window.setInterval(() => this.#hold(), TICK_MS);
@@ -257,3 +266,22 @@ function ahead({ buffered, currentTime }: HTMLVideoElement): number {
   }
   return 0;
 }
+
+/**
+ * Marks parts that are in the buffer as loaded.
+ *
+ * hls.js 1.7.4 loses that mark when a playlist arrives between a part's request and its append, and then waits at
+ * the segment's end for a part it has (docs/players.md, "Stuck parts").
+ */
+function markAppended({ partList }: LevelDetails, type: 'video' | 'audio', ranges: TimeRanges | undefined): void {
+  if (!partList || !ranges || ranges.length === 0) return;
+  const [from, to] = [ranges.start(ranges.length - 1), ranges.end(ranges.length - 1)];
+  for (const part of partList) {
+    if (part.loaded || part.start < from - SLACK || part.end > to + SLACK) continue;
+    const times = { startPTS: part.start, endPTS: part.end, startDTS: part.start, endDTS: part.end };
+    part.elementaryStreams[type] = { ...times, partial: false };
+  }
+}
+
+/** Playlists round to a hundred-thousandth of a second, source buffers to a microsecond, audio to its frames. */
+const SLACK = 0.005;
