@@ -58,6 +58,19 @@ pub fn probe() -> Vec<ElementReport> {
     ELEMENTS.iter().map(report).collect()
 }
 
+/// What hardware an element registers for; its plugin is there without, the element is not.
+fn device(element: &str) -> Option<&'static str> {
+    match element {
+        "nvh264enc" => Some("no NVIDIA GPU with its driver was found; software encodes"),
+        "vah264enc" => {
+            Some("no VA-API device was found (/dev/dri, and a driver for it); software encodes")
+        }
+        "qsvh264enc" => Some("no Intel Quick Sync was found; software encodes"),
+        "v4l2h264enc" => Some("no V4L2 encoder was found (/dev/video*); software encodes"),
+        _ => None,
+    }
+}
+
 fn encode(element: &str) -> Result<(), String> {
     let text = format!(
         "videotestsrc num-buffers=1 ! video/x-raw,width=320,height=240,framerate=30/1 ! videoconvertscale ! {element} \
