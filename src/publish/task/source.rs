@@ -26,6 +26,7 @@ impl Task {
         if self.session.as_ref().is_some_and(|session| !session.takes(&source)) {
             info!(stream = %self.config.name, "another codec or frame rate cannot be passed through here: a new session begins");
             self.end_session();
+            self.set_phase(Phase::Starting, None);
         }
         match &mut self.session {
             Some(session) => {
