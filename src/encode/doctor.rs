@@ -49,7 +49,9 @@ pub fn probe() -> Vec<ElementReport> {
     let report = |&(element, purpose, needed, encodes): &(&str, &str, bool, bool)| {
         let fault = match &started {
             Err(fault) => Some(fault.clone()),
-            Ok(()) if gst::ElementFactory::find(element).is_none() => Some(graph::lack(element)),
+            Ok(()) if gst::ElementFactory::find(element).is_none() => {
+                Some(device(element).map_or_else(|| graph::lack(element), str::to_owned))
+            }
             Ok(()) if encodes => encode(element).err(),
             Ok(()) => None,
         };

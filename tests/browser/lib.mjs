@@ -47,7 +47,14 @@ export async function startServer() {
     await exited;
     await rm(folder, { recursive: true, force: true });
   };
-  return { base: new URL(JSON.parse(outcome[0]).watch).origin, stop };
+  const { watch, playlist } = JSON.parse(outcome[0]);
+  // The address is printed before there is anything to play.
+  const late = Date.now() + 20_000;
+  while (!(await fetch(playlist)).ok) {
+    if (Date.now() > late) throw new Error(`${playlist} does not play after 20 s`);
+    await sleep(100);
+  }
+  return { base: new URL(watch).origin, stop };
 }
 
 /** A Chromium with a profile of its own. */
@@ -130,16 +137,20 @@ const STOCK = {
     script: require.resolve('hls.js').replace(/hls\.js$/, 'hls.min.js'),
     start: 'const hls = new Hls(); hls.loadSource(source); hls.attachMedia(video);',
   },
+  // Without its choice of rungs: Shaka 5.2.12 stops fetching in one of 16 starts when it changes rungs twice
+  // within its first 50 ms (docs/players.md).
   Shaka: {
     script: require.resolve('shaka-player'),
-    start: 'const player = new shaka.Player(); player.attach(video).then(() => player.load(source));',
+    start: `const player = new shaka.Player();
+      player.configure('abr.enabled', false);
+      player.attach(video).then(() => player.load(source));`,
   },
 };
 
 /** The stock players' names. */
 export const STOCK_PLAYERS = Object.keys(STOCK);
 
-/** Serves a page per stock player, with nothing but the library's defaults; `url(player, playlist)` names it. */
+/** Serves a page per stock player, with the library's defaults but for what is said above; `url(player, playlist)` names it. */
 export async function serveStockPlayers() {
   const server = createServer(async (request, response) => {
     const { pathname } = new URL(request.url, 'http://localhost');

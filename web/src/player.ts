@@ -34,6 +34,11 @@ const CONFIG: Partial<HlsConfig> = {
   },
 };
 
+const TRACKS = ['video', 'audio'] as const;
+type Track = (typeof TRACKS)[number];
+
+/** Playlists round to a hundred-thousandth of a second, source buffers to a microsecond. */
+const SLACK = 0.005;
 /** How often the controller looks, in milliseconds. */
 const TICK_MS = 200;
 /** A second media error within this time is not worth another recovery. */
@@ -49,8 +54,9 @@ export class Player extends EventTarget {
   readonly #abort = new AbortController();
   readonly #videoEdge = new LiveEdge();
   readonly #audioEdge = new LiveEdge();
-  /** What the source buffers hold. */
-  readonly #appended: { video?: TimeRanges; audio?: TimeRanges } = {};
+  /** What each rendition's playlist last listed, and what its source buffer holds. */
+  readonly #details: Partial<Record<Track, LevelDetails>> = {};
+  readonly #appended: Partial<Record<Track, TimeRanges>> = {};
   #hls: Hls | undefined;
   #controller: LatencyController | undefined;
   #timer: number | undefined;
@@ -161,21 +167,18 @@ export class Player extends EventTarget {
     hls.on(Events.ERROR, (_, error) => this.#onError(error));
     hls.on(Events.MANIFEST_PARSED, () => this.dispatchEvent(new Event('qualities')));
     hls.on(Events.LEVEL_SWITCHED, () => this.dispatchEvent(new Event('qualities')));
-    hls.on(Events.LEVEL_UPDATED, (_, { details }) => {
-      this.#onPlaylist(this.#videoEdge, details);
-      markAppended(details, 'video', this.#appended.video);
+    hls.on(Events.LEVEL_UPDATED, (_, { details }) => this.#onPlaylist('video', details));
+    hls.on(Events.AUDIO_TRACK_UPDATED, (_, { details }) => this.#onPlaylist('audio', details));
+    hls.on(Events.BUFFER_APPENDED, (_, { timeRanges }) => {
+      Object.assign(this.#appended, timeRanges);
+      this.#markAppended();
     });
-    hls.on(Events.AUDIO_TRACK_UPDATED, (_, { details }) => {
-      this.#onPlaylist(this.#audioEdge, details);
-      markAppended(details, 'audio', this.#appended.audio);
-    });
-    hls.on(Events.BUFFER_APPENDED, (_, { timeRanges }) => Object.assign(this.#appended, timeRanges));
     hls.attachMedia(this.#video);
     hls.loadSource(playlist);
     this.#timer = window.setInterval(() => this.#hold(), TICK_MS);
   }
 
-  #onPlaylist(edge: LiveEdge, details: LevelDetails): void {
+  #onPlaylist(track: Track, details: LevelDetails): void {
     if (!details.live) {
       // What an ended stream left behind is not what a viewer of a live page came for.
       if (!this.#started) this.#fail('ended');
@@ -183,7 +186,14 @@ export class Player extends EventTarget {
     }
     const partTarget = details.partTarget || details.targetduration;
     this.#controller ??= new LatencyController(partTarget);
+    const edge = track === 'video' ? this.#videoEdge : this.#audioEdge;
     edge.observe(performance.now() / 1000 - details.age, details.edge, 1 + 3 * partTarget);
+    this.#details[track] = details;
+    this.#markAppended();
+  }
+
+  #markAppended(): void {
+    for (const track of TRACKS) markAppended(track, this.#details[track], this.#appended[track]);
   }
 
   /** A moment is live once both its picture and its sound are listed. */
@@ -273,15 +283,12 @@ function ahead({ buffered, currentTime }: HTMLVideoElement): number {
  * hls.js 1.7.4 loses that mark when a playlist arrives between a part's request and its append, and then waits at
  * the segment's end for a part it has (docs/players.md, "Stuck parts").
  */
-function markAppended({ partList }: LevelDetails, type: 'video' | 'audio', ranges: TimeRanges | undefined): void {
-  if (!partList || !ranges || ranges.length === 0) return;
+function markAppended(track: Track, details: LevelDetails | undefined, ranges: TimeRanges | undefined): void {
+  if (!details?.partList || !ranges || ranges.length === 0) return;
   const [from, to] = [ranges.start(ranges.length - 1), ranges.end(ranges.length - 1)];
-  for (const part of partList) {
+  for (const part of details.partList) {
     if (part.loaded || part.start < from - SLACK || part.end > to + SLACK) continue;
     const times = { startPTS: part.start, endPTS: part.end, startDTS: part.start, endDTS: part.end };
-    part.elementaryStreams[type] = { ...times, partial: false };
+    part.elementaryStreams[track] = { ...times, partial: false };
   }
 }
-
-/** Playlists round to a hundred-thousandth of a second, source buffers to a microsecond, audio to its frames. */
-const SLACK = 0.005;
