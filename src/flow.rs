@@ -180,7 +180,7 @@ impl Compressed {
     /// Compresses `text` once.
     #[must_use]
     pub fn new(text: String) -> Self {
-        let mut encoder = GzEncoder::new(Vec::with_capacity(text.len() / 3), Compression::new(5));
+        let mut encoder = GzEncoder::new(Vec::with_capacity(text.len() / 3), Compression::fast());
         // Writing to memory cannot fail; were it to, players get the text as it is.
         let gzip =
             encoder.write_all(text.as_bytes()).and_then(|()| encoder.finish()).unwrap_or_default();
