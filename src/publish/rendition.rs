@@ -59,6 +59,9 @@ impl Packager {
     }
 }
 
+/// Parts in an open first segment that players can start with; a stream plays 4 s after its first key
+/// frame at the latest.
+const PLAYABLE_PARTS: MediaTime = MediaTime::from_millis(3000);
 /// Parts whose delay is remembered: a minute and more of them.
 const REMEMBERED_DELAYS: usize = 300;
 
@@ -67,7 +70,7 @@ const REMEMBERED_DELAYS: usize = 300;
 pub(super) struct Rendition {
     pub(super) packager: Packager,
     pub(super) status: RenditionStatus,
-    pub(super) meter: BandwidthMeter,
+    meter: BandwidthMeter,
     /// Its media playlist as the others' reports name it.
     uri: String,
     timescale: NonZeroU32,
@@ -132,9 +135,24 @@ impl Rendition {
         self.discontinuity = self.next_msn > 0;
     }
 
-    /// Whether players can start: a whole segment is there.
+    /// Whether players can start: a whole segment is there, or, where segments are long, parts that
+    /// last long enough.
     pub(super) fn playable(&self) -> bool {
         self.segments.front().is_some_and(|segment| segment.complete)
+            || self.segment.0 >= PLAYABLE_PARTS
+    }
+
+    /// Peak and average bits a second of what was listed.
+    pub(super) fn bit_rates(&self) -> (u64, u64) {
+        let (duration, bytes) = self.segment;
+        let open = match u64::try_from(duration.ticks()) {
+            Ok(ticks @ 1..) => bytes * 8 * u64::from(MediaTime::TIMESCALE) / ticks,
+            _ => 0,
+        };
+        match (self.meter.peak(), self.meter.average()) {
+            (0, _) => (open, open),
+            rates => rates,
+        }
     }
 
     /// Takes what the packager finished; answers whether there was something.

@@ -111,5 +111,6 @@ impl Variants {
 }
 
 fn measured(rendition: &Rendition) -> Rates {
-    Rates { peak: rendition.meter.peak(), average: rendition.meter.average() }
+    let (peak, average) = rendition.bit_rates();
+    Rates { peak, average }
 }

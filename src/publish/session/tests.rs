@@ -213,3 +213,25 @@ fn a_publisher_that_returns_goes_on_after_one_discontinuity_in_every_rendition()
         assert!(look(&session, name).1.ended);
     }
 }
+
+#[test]
+fn a_stream_of_long_segments_plays_before_the_first_is_whole() {
+    let rate = FrameRate::new(30, 1).unwrap();
+    let config = StreamConfig {
+        mode: Mode::Passthrough,
+        segment: std::time::Duration::from_secs(8),
+        ..StreamConfig::standard(StreamName::new("sim").unwrap())
+    };
+    let mut session = LiveSession::new("1-1".to_owned(), &config, &source(rate), Vec::new(), START);
+    let mut audio = 0;
+    for index in 0_i64..30 * 4 {
+        let time = session.grid.rate.frame_start(index);
+        feed_audio(&mut session, &mut audio, time);
+        let unit = session.place(unit(time, index % 60 == 0)).unwrap();
+        session.pass_through(&unit).unwrap();
+        assert!(index >= 89 || !session.playable(), "frame {index}");
+    }
+    assert!(session.playable());
+    let declared = session.shared.multivariant.borrow().clone().unwrap();
+    assert!(!std::str::from_utf8(&declared.plain).unwrap().contains("BANDWIDTH=0"));
+}
