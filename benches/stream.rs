@@ -72,7 +72,7 @@ async fn passthrough(clip: &Path) {
 
 async fn ladder(clip: &Path) {
     let stream = start("ladder", Mode::Transcode, clip).await;
-    tokio::time::sleep(Duration::from_secs(10)).await;
+    tokio::time::sleep(Duration::from_secs(65)).await;
     let worker = stream.status.borrow().encoder.as_ref().and_then(|encoder| encoder.pid).unwrap();
     let cpu = measure(worker).await;
     println!("ladder h264-720p, 720p30 into 720p, 480p and 360p, 200 ms parts");
