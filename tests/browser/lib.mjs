@@ -137,8 +137,7 @@ const STOCK = {
     script: require.resolve('hls.js').replace(/hls\.js$/, 'hls.min.js'),
     start: 'const hls = new Hls(); hls.loadSource(source); hls.attachMedia(video);',
   },
-  // Without its choice of rungs: Shaka 5.2.12 stops fetching in one of 16 starts when it changes rungs twice
-  // within its first 50 ms (docs/players.md).
+  // Without its choice of rungs, which it changes several times within its first 50 ms (docs/players.md).
   Shaka: {
     script: require.resolve('shaka-player'),
     start: `const player = new shaka.Player();
