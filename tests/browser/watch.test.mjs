@@ -38,7 +38,7 @@ function playedWithoutFault(seen, seconds, mostStalls = 0) {
   assert.equal(seen.error, undefined);
   assert.deepEqual(seen.faults, []);
   assert.equal(seen.page.errors, undefined, 'the player met errors');
-  assert.ok(seen.record.samples.length > seconds * 15, `only ${seen.record.samples.length} pictures carried a clock`);
+  assert.ok(seen.record.samples.length > seconds * 20, `only ${seen.record.samples.length} pictures carried a clock`);
 }
 
 test('plays 30 s without a stall or an error, and holds its latency', async (t) => {
@@ -56,7 +56,7 @@ test('plays 30 s without a stall or an error, and holds its latency', async (t) 
   t.diagnostic(`first picture after ${Math.round(firstPicture)} ms; glass to glass, ms: ${JSON.stringify(settled)}; ${JSON.stringify(seen.page)}`);
   playedWithoutFault(seen, 30);
   assert.ok(settled.median <= 900, `median ${settled.median} ms`);
-  assert.ok(settled.p95 - settled.min <= 300, 'the latency swings');
+  assert.ok(settled.p95 - settled.min <= 150, 'the latency swings');
 });
 
 test('two pages side by side play 60 s over HTTP/1.1', async (t) => {
@@ -74,8 +74,8 @@ test('two pages side by side play 60 s over HTTP/1.1', async (t) => {
   for (const page of seen) {
     t.diagnostic(`glass to glass, ms: ${JSON.stringify(glassToGlass(page, SETTLE_MS))}; ${JSON.stringify(page.page)}`);
   }
-  // Two decoders in software, the test picture and the ladder fill two cores: now and then a page waits for them.
-  for (const page of seen) playedWithoutFault(page, 60, 3);
+  // Two decoders in software, the test picture and the ladder fill two cores: a page may wait for them once.
+  for (const page of seen) playedWithoutFault(page, 60, 1);
 });
 
 test('says what is wrong when there is nothing to play, and starts by itself when there is', async () => {
