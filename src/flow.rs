@@ -107,10 +107,10 @@ pub struct EncodeJob {
     pub stream: StreamName,
     /// The source's codec.
     pub source: VideoFormat,
-    /// Frame rate and segment length of the output.
+    /// Frame rate and lengths of parts and segments of the output.
     pub grid: Grid,
-    /// The frame index at which a segment, and so a key frame, begins; others follow every
-    /// `grid.segment_frames` frames.
+    /// The frame index at which a segment begins; others follow every `grid.segment_frames` frames,
+    /// with key frames as [`Grid::key_frame_at`] says.
     pub first_index: i64,
     /// The rungs, highest first.
     pub rungs: Vec<Rung>,

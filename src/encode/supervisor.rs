@@ -150,8 +150,9 @@ impl Supervisor {
             rungs: u8::try_from(job.rungs.len()).map_err(|_| "the job has more than 255 rungs")?,
             shape: (largest.width, largest.height),
             rate: (job.grid.rate.num(), job.grid.rate.den()),
+            part_frames: job.grid.part_frames,
             segment_frames: job.grid.segment_frames,
-            key_origin: job.first_index,
+            first_index: job.first_index,
             resume_index: self.resume,
         };
         let worker = process::start(&self.options).await.map_err(|error| {

@@ -22,10 +22,11 @@ pub(super) struct Job {
     pub(super) shape: (u32, u32),
     /// Frames a second, as a fraction.
     pub(super) rate: (u32, u32),
-    /// Key frames are this many frames apart …
+    /// Frames in a part and in a segment: they decide where key frames are …
+    pub(super) part_frames: u32,
     pub(super) segment_frames: u32,
-    /// … counted from here.
-    pub(super) key_origin: i64,
+    /// … counted from here, where a segment begins.
+    pub(super) first_index: i64,
     /// The first frame to encode.
     pub(super) resume_index: i64,
 }

@@ -122,7 +122,7 @@ export function glassToGlass({ record: { samples } }, settle = 0) {
   const settled = samples.filter(({ at }) => at >= samples[0].at + settle).map(({ latency }) => latency);
   settled.sort((a, b) => a - b);
   const at = (share) => settled[Math.min(Math.floor(settled.length * share), settled.length - 1)];
-  return { pictures: settled.length, min: settled[0], median: at(0.5), p95: at(0.95), max: settled.at(-1) };
+  return { samples: settled.length, min: settled[0], median: at(0.5), p95: at(0.95), max: settled.at(-1) };
 }
 
 export const sleep = (milliseconds) => new Promise((done) => setTimeout(done, milliseconds));
@@ -137,11 +137,9 @@ const STOCK = {
     script: require.resolve('hls.js').replace(/hls\.js$/, 'hls.min.js'),
     start: 'const hls = new Hls(); hls.loadSource(source); hls.attachMedia(video);',
   },
-  // Without its choice of rungs, which it changes several times within its first 50 ms (docs/players.md).
   Shaka: {
     script: require.resolve('shaka-player'),
     start: `const player = new shaka.Player();
-      player.configure('abr.enabled', false);
       player.attach(video).then(() => player.load(source));`,
   },
 };
@@ -149,7 +147,7 @@ const STOCK = {
 /** The stock players' names. */
 export const STOCK_PLAYERS = Object.keys(STOCK);
 
-/** Serves a page per stock player, with the library's defaults but for what is said above; `url(player, playlist)` names it. */
+/** Serves a page per stock player, with the library's defaults; `url(player, playlist)` names it. */
 export async function serveStockPlayers() {
   const server = createServer(async (request, response) => {
     const { pathname } = new URL(request.url, 'http://localhost');

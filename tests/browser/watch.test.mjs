@@ -38,7 +38,7 @@ function playedWithoutFault(seen, seconds, mostStalls = 0) {
   assert.equal(seen.error, undefined);
   assert.deepEqual(seen.faults, []);
   assert.equal(seen.page.errors, undefined, 'the player met errors');
-  assert.ok(seen.record.samples.length > seconds * 20, `only ${seen.record.samples.length} pictures carried a clock`);
+  assert.ok(seen.record.pictures > seconds * 20, `only ${seen.record.pictures} pictures`);
 }
 
 test('plays 30 s without a stall or an error, and holds its latency', async (t) => {
@@ -108,10 +108,10 @@ test('a server that goes away in mid-play is said to be gone, and playing goes o
   await stageBecomes(page, 'playing');
   await context.route('**', (route) => route.abort('connectionrefused'));
   await page.locator('#headline').filter({ hasText: 'cannot be reached' }).waitFor();
-  const before = await page.evaluate(() => window.record.samples.length);
+  const before = await page.evaluate(() => window.record.pictures);
   await context.unroute('**');
   await stageBecomes(page, 'playing');
-  await page.waitForFunction((pictures) => window.record.samples.length > pictures + 30, before);
+  await page.waitForFunction((pictures) => window.record.pictures > pictures + 30, before);
   await context.close();
 });
 

@@ -184,7 +184,8 @@ pub(super) fn assert_whole(job: &EncodeJob, frames: &[EncodedFrame], rung: usize
     let mine: Vec<_> = frames.iter().filter(|frame| frame.rung == rung).collect();
     let mut sets = Vec::new();
     for frame in &mine {
-        let on_grid = (frame.index - origin) % i64::from(job.grid.segment_frames) == 0;
+        let offset = (frame.index - origin).rem_euclid(i64::from(job.grid.segment_frames));
+        let on_grid = job.grid.key_frame_at(u32::try_from(offset).unwrap());
         assert_eq!(frame.key, on_grid, "rung {rung}, frame {}", frame.index);
         assert_eq!(nal::has_random_access(VideoCodec::H264, &frame.data), on_grid);
         let own: Vec<_> =

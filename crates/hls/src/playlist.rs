@@ -276,11 +276,12 @@ impl MediaPlaylist {
         let mut full = String::with_capacity(head.len() + self.length_of_lines());
         full.push_str(&head);
         let mut kept_from = full.len();
-        let mut init = None;
+        let (mut init, mut kept_init) = (None::<&Arc<str>>, None);
         let listed = self.open.iter().filter(|segment| segment.parts > 0);
         for (index, segment) in self.segments.iter().chain(listed).enumerate() {
             if index == skipped {
                 kept_from = full.len();
+                kept_init = init.filter(|&before| *before == segment.init);
             }
             if segment.discontinuity {
                 full.push_str("#EXT-X-DISCONTINUITY\n");
@@ -305,9 +306,15 @@ impl MediaPlaylist {
                 );
             }
         }
+        // EXT-X-MAP again, also where it did not change: not every player carries it over what was
+        // skipped (docs/players.md, Shaka).
         let delta = (skipped > 0).then(|| {
-            let kept = &full[kept_from..];
-            format!("{head}#EXT-X-SKIP:SKIPPED-SEGMENTS={skipped}\n{kept}")
+            let mut delta = head;
+            line!(delta, "#EXT-X-SKIP:SKIPPED-SEGMENTS={skipped}");
+            if let Some(init) = kept_init {
+                line!(delta, "#EXT-X-MAP:URI=\"{init}\"");
+            }
+            delta + &full[kept_from..]
         });
         Rendered { full, delta }
     }

@@ -102,7 +102,8 @@ fn a_live_playlist_and_its_delta_update() {
         .map(|(uri, last_part)| RenditionReport { uri, last_msn: 16, last_part });
     let rendered = ten_segments().render(&reports);
     assert_eq!(rendered.full, format!("{HEAD}{OLDEST}{REST}"));
-    assert_eq!(rendered.delta.unwrap(), format!("{HEAD}#EXT-X-SKIP:SKIPPED-SEGMENTS=2\n{REST}"));
+    let skip = "#EXT-X-SKIP:SKIPPED-SEGMENTS=2\n#EXT-X-MAP:URI=\"init-a.mp4\"\n";
+    assert_eq!(rendered.delta.unwrap(), format!("{HEAD}{skip}{REST}"));
 }
 
 #[test]

@@ -40,6 +40,18 @@ impl Grid {
         u32::try_from((ticks + 45_000) / 90_000).unwrap_or(u32::MAX).max(1)
     }
 
+    /// Whether an encoder makes the frame so far into a segment a key frame: the first, and others
+    /// where parts begin, about a second apart, so that who joins in the middle of a segment has at
+    /// most a second to fetch and decode before the picture asked for.
+    #[must_use]
+    pub fn key_frame_at(&self, frame: u32) -> bool {
+        let second = self.rate.frames_in(MediaTime::from_millis(1000));
+        let parts = (second + self.part_frames / 2) / self.part_frames;
+        let apart = parts.max(1) * self.part_frames;
+        let left = self.segment_frames.saturating_sub(frame);
+        frame == 0 || (frame.is_multiple_of(apart) && left > apart / 2)
+    }
+
     /// AAC frames (1024 samples) in a whole audio part: as many as fit in PART-TARGET, at least one.
     #[must_use]
     pub fn audio_part_frames(&self, sample_rate: u32) -> u32 {
@@ -140,6 +152,22 @@ mod tests {
                 assert_eq!(grid.target_duration(), 2);
             }
         }
+    }
+
+    #[test]
+    fn key_frames_are_about_a_second_apart_and_begin_parts() {
+        let keys = |num, part, segment| {
+            let rate = FrameRate::new(num, 1).unwrap();
+            let millis = MediaTime::from_millis;
+            let grid = Grid::new(rate, millis(part), millis(segment));
+            (0..grid.segment_frames).filter(|&frame| grid.key_frame_at(frame)).collect::<Vec<_>>()
+        };
+        assert_eq!(keys(30, 200, 2000), [0, 30]);
+        assert_eq!(keys(30, 334, 2000), [0, 30]);
+        assert_eq!(keys(60, 334, 4000), [0, 60, 120, 180]);
+        // None that the next segment's would follow at once.
+        assert_eq!(keys(25, 334, 2000), [0, 24]);
+        assert_eq!(keys(50, 1000, 1000), [0]);
     }
 
     #[test]

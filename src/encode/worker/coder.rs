@@ -8,7 +8,7 @@ use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app::{AppSink, AppSinkCallbacks, AppSrc};
 use gstreamer_video as gst_video;
-use nowcast_media::{FrameRate, MediaTime};
+use nowcast_media::{FrameRate, Grid, MediaTime};
 
 use super::Outlet;
 use super::retime::Retimer;
@@ -115,10 +115,9 @@ impl Coder {
 /// Where decoded pictures become the frames that are encoded.
 struct Stage {
     retimer: Retimer,
-    rate: FrameRate,
+    grid: Grid,
     shape: (u32, u32),
-    key_origin: i64,
-    segment_frames: i64,
+    first_index: i64,
     resume_index: i64,
     raw: AppSrc,
     last: Option<gst::Sample>,
@@ -128,10 +127,13 @@ impl Stage {
     fn new(job: &Job, rate: FrameRate, raw: AppSrc) -> Self {
         Self {
             retimer: Retimer::new(rate, job.resume_index),
-            rate,
+            grid: Grid {
+                rate,
+                part_frames: job.part_frames.max(1),
+                segment_frames: job.segment_frames.max(1),
+            },
             shape: job.shape,
-            key_origin: job.key_origin,
-            segment_frames: i64::from(job.segment_frames.max(1)),
+            first_index: job.first_index,
             resume_index: job.resume_index,
             raw,
             last: None,
@@ -150,13 +152,17 @@ impl Stage {
         Ok(())
     }
 
+    fn begins_group(&self, index: i64) -> bool {
+        let segment_frames = i64::from(self.grid.segment_frames);
+        let offset = (index - self.first_index).rem_euclid(segment_frames);
+        u32::try_from(offset).is_ok_and(|frame| self.grid.key_frame_at(frame))
+    }
+
     fn encode(&self, index: i64, picture: &gst::Sample) -> Result<(), gst::FlowError> {
-        let start = exact(self.rate, index);
+        let start = exact(self.grid.rate, index);
         // Before the event: no event may overtake the caps.
         self.raw.set_caps(Some(&self.caps(picture).ok_or(gst::FlowError::NotNegotiated)?));
-        if index == self.resume_index
-            || (index - self.key_origin).rem_euclid(self.segment_frames) == 0
-        {
+        if index == self.resume_index || self.begins_group(index) {
             let event = gst_video::DownstreamForceKeyUnitEvent::builder()
                 .running_time(start)
                 .all_headers(true);
@@ -168,7 +174,9 @@ impl Stage {
         frame.set_pts(start);
         frame.set_dts(start);
         frame.set_duration(
-            exact(self.rate, index + 1).zip(start).map(|(end, start)| end.saturating_sub(start)),
+            exact(self.grid.rate, index + 1)
+                .zip(start)
+                .map(|(end, start)| end.saturating_sub(start)),
         );
         self.raw.push_buffer(buffer).map(drop)
     }
@@ -177,8 +185,8 @@ impl Stage {
     fn caps(&self, picture: &gst::Sample) -> Option<gst::Caps> {
         let info = gst_video::VideoInfo::from_caps(picture.caps()?).ok()?;
         let rate = gst::Fraction::new(
-            i32::try_from(self.rate.num()).ok()?,
-            i32::try_from(self.rate.den()).ok()?,
+            i32::try_from(self.grid.rate.num()).ok()?,
+            i32::try_from(self.grid.rate.den()).ok()?,
         );
         let caps = gst_video::VideoInfo::builder(info.format(), info.width(), info.height())
             .fps(rate)
