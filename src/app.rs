@@ -10,6 +10,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 
+use crate::admission::Admission;
 use crate::config::{Config, StreamConfig};
 use crate::flow::{Control, Publisher, StreamName, Streams};
 use crate::listener::{self, Limits};
@@ -72,14 +73,15 @@ impl Server {
         config.http.listen = http.local_addr()?;
         config.ops.listen = ops.local_addr()?;
         let config = Arc::new(ArcSwap::from_pointee(config));
-        let srt = ingest::Listener::bind(Arc::clone(&config))?;
+        let streams = Arc::new(Streams::default());
+        let admission = Admission::new(Arc::clone(&config), Arc::clone(&streams));
+        let srt = ingest::Listener::bind(Arc::clone(&config), Arc::new(admission))?;
         let mut bound = Config::clone(&config.load());
         bound.srt.listen = srt.local_addr();
         config.store(Arc::new(bound));
         let start_encoder: publish::StartEncoder =
             Arc::new(|job| encode::spawn(job, encode::Options::default()));
         let setting = publish::Setting { start_encoder, start_counter };
-        let streams = Arc::new(Streams::default());
         for stream in &config.load().streams {
             streams.insert(&publish::spawn(stream.clone(), setting.clone()));
         }
@@ -182,7 +184,12 @@ fn admit(
 fn apply(shared: &ArcSwap<Config>, streams: &Streams, setting: &publish::Setting, new: &Config) {
     let old = shared.load_full();
     let fixed = Config { streams: Vec::new(), template: None, ..Config::clone(&old) };
-    let mut next = Config { streams: new.streams.clone(), template: new.template.clone(), ..fixed };
+    let mut next = Config {
+        limits: new.limits.clone(),
+        streams: new.streams.clone(),
+        template: new.template.clone(),
+        ..fixed
+    };
     if next.streams.is_empty() && next.template.is_none() {
         next.streams.clone_from(&old.streams);
     }

@@ -5,10 +5,14 @@ mod read;
 pub mod units;
 
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use rustix::process::{Resource, getrlimit};
+
 use crate::flow::StreamName;
+use crate::procfs;
 
 pub use read::{Fault, Overrides};
 
@@ -23,6 +27,8 @@ pub struct Config {
     pub ops: Ops,
     /// Where state is kept.
     pub state_dir: PathBuf,
+    /// What all streams together may take of this machine.
+    pub limits: Limits,
     /// The streams that are known by name, in the file's order.
     pub streams: Vec<StreamConfig>,
     /// The stream of name `*`: a template for any other name.
@@ -60,6 +66,19 @@ pub struct Ops {
     pub listen: SocketAddr,
     /// Needed when not on loopback.
     pub token: Option<String>,
+}
+
+/// `[limits]`: a stream that would exceed one of them is refused.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Limits {
+    /// Processor cores.
+    pub cores: f64,
+    /// Bytes of memory.
+    pub memory: u64,
+    /// Open descriptors.
+    pub descriptors: u64,
+    /// Bytes that must be free where state is kept.
+    pub disk: u64,
 }
 
 /// `[[stream]]`
@@ -104,6 +123,22 @@ impl Config {
         self.streams.iter().find(|stream| stream.name == *name).cloned().or_else(|| {
             self.template.clone().map(|template| StreamConfig { name: name.clone(), ..template })
         })
+    }
+}
+
+impl Limits {
+    /// All cores and four fifths of the memory that this process may use, the descriptors that the
+    /// public listener leaves free, and some disk.
+    #[must_use]
+    pub fn of_this_machine() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let descriptors = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
+        Self {
+            cores: cores as f64,
+            memory: procfs::memory_bytes().map_or(u64::MAX, |bytes| bytes / 5 * 4),
+            descriptors: (descriptors / 2).min(1024),
+            disk: 64_000_000,
+        }
     }
 }
 

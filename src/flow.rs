@@ -163,6 +163,10 @@ pub struct EncoderStatus {
     pub frames_skipped: u64,
     /// Time from an access unit to its coded frame of the slowest rung: the last second's median, in milliseconds.
     pub delay_ms: f64,
+    /// Processor cores the worker uses, over the last ten seconds or so; `None` until that can be told.
+    pub cores: Option<f64>,
+    /// Processor cores that [`admission`](crate::admission) reckons for its rungs.
+    pub cores_expected: f64,
 }
 
 // ---------------------------------------------------------------- publish → origin
@@ -253,6 +257,8 @@ pub enum Control {
     Publish(Publisher),
     /// Close the publisher's connection; answers whether there was one.
     Kick(tokio::sync::oneshot::Sender<bool>),
+    /// A publisher was refused; the sentence is the stream's problem until somebody publishes it.
+    Refused(String),
     /// New settings; they hold from the next session on.
     Configure(Box<crate::config::StreamConfig>),
 }

@@ -18,6 +18,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tracing::info;
 
+use crate::admission::Admission;
 use crate::config::Config;
 use crate::flow::Publisher;
 use gate::Gate;
@@ -61,18 +62,25 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Binds the port of `config` and begins to judge callers; [`Self::run`] hands them on. Streams
-    /// and keys are looked up anew for each caller, so that `config` may be replaced at any time.
+    /// Binds the port of `config` and begins to judge callers; [`Self::run`] hands them on; who would not fit
+    /// is refused by `admission`. Streams and keys are looked up anew for each caller, so that `config` may be replaced at any time.
     ///
     /// # Errors
     /// The address is in use, or not of this machine.
-    pub fn bind(config: Arc<ArcSwap<Config>>) -> Result<Self, IngestError> {
+    pub fn bind(
+        config: Arc<ArcSwap<Config>>,
+        admission: Arc<Admission>,
+    ) -> Result<Self, IngestError> {
         let srt = config.load().srt.clone();
         let address = srt.listen;
         let (arriving, arrivals) = mpsc::channel(MAX_PUBLISHERS);
         let options = libsrt::Options { latency: srt.latency, peer_idle: PEER_IDLE };
-        let srt = libsrt::Listener::bind(address, options, Arc::new(Gate::new(config, arriving)))
-            .map_err(|source| match source.is_address_in_use() {
+        let srt = libsrt::Listener::bind(
+            address,
+            options,
+            Arc::new(Gate::new(config, admission, arriving)),
+        )
+        .map_err(|source| match source.is_address_in_use() {
             true => IngestError::InUse(address),
             false => IngestError::Bind { address, source },
         })?;

@@ -104,6 +104,13 @@ impl Ladder {
         Ok(Self { steps })
     }
 
+    /// All rungs, as a wide source larger than the highest gets them: what the ladder may cost.
+    #[must_use]
+    pub fn whole(&self) -> Vec<Rung> {
+        let rung = |step: &Step| step.rung(step.height, step.bitrate, 7680, 4320);
+        self.steps.iter().map(rung).collect()
+    }
+
     /// The rungs to make from a source, highest first: never empty, none larger than the source.
     ///
     /// The shorter side of the picture decides; the display aspect is kept, in square pixels. Where even the

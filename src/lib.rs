@@ -1,5 +1,6 @@
 //! nowcast: SRT in, low-latency HLS out, with the audience inside the picture.
 
+pub mod admission;
 pub mod app;
 pub mod cli;
 pub mod config;
@@ -13,6 +14,7 @@ pub mod ops;
 pub mod origin;
 pub mod picture;
 pub mod pipelines;
+pub mod procfs;
 pub mod publish;
 pub mod push;
 pub mod state;

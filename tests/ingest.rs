@@ -14,13 +14,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use nowcast::config::StreamConfig;
+use nowcast::admission::Admission;
+use nowcast::config::{Config, Limits, StreamConfig};
 use nowcast::flow::Publisher;
 use nowcast_mpegts::Event;
 use srt::{Ingest, Sender, config, stream};
 use srt_tokio::SrtSocket;
 use srt_tokio::access::ServerRejectReason::{
-    self, BadMode, BadRequest, Conflict, Forbidden, Notfound, Unauthorized,
+    self, BadMode, BadRequest, Conflict, Forbidden, Notfound, Overload, Unauthorized,
 };
 use tokio::time::timeout;
 
@@ -116,6 +117,23 @@ async fn refusals_carry_the_code_that_says_why() {
     ] {
         assert_code(&refusal(&ingest, stream_id).await, code);
     }
+    ingest.assert_nobody();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_too_many_is_refused_and_the_first_goes_on() {
+    let mut ingest = Ingest::start(Config {
+        limits: Limits { cores: 1.0, ..Limits::of_this_machine() },
+        ..config(streams())
+    });
+    let url = format!("srt://{}?streamid=open", ingest.url_host());
+    let _first = Sender::ffmpeg(&url).start();
+    let mut publisher = ingest.publisher().await;
+    watch(&mut publisher, 5).await;
+    // Two ladders of 0.62 of a core are more than one core; a second caller of the first is no second ladder.
+    assert_code(&refusal(&ingest, "live:s3cret").await, Overload);
+    assert_code(&refusal(&ingest, "open").await, Conflict);
+    watch(&mut publisher, 25).await;
     ingest.assert_nobody();
 }
 
@@ -245,8 +263,9 @@ async fn a_port_in_use_is_an_error_that_says_what_to_do() {
     let ingest = Ingest::start(config(streams()));
     let mut config = config(streams());
     config.srt.listen = ingest.address;
-    let error =
-        nowcast::ingest::Listener::bind(Arc::new(ArcSwap::from_pointee(config))).unwrap_err();
+    let config = Arc::new(ArcSwap::from_pointee(config));
+    let admission = Arc::new(Admission::new(Arc::clone(&config), Arc::default()));
+    let error = nowcast::ingest::Listener::bind(config, admission).unwrap_err();
     assert!(error.to_string().contains("ss -lunp"), "{error}");
 }
 

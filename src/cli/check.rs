@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::{Failure, print, print_json};
-use crate::config::units::show_duration;
+use crate::config::units::{show_bytes, show_duration};
 use crate::config::{Config, Mode, StreamConfig};
 
 pub(super) fn run(config: &Config, json: bool) -> Result<(), Failure> {
@@ -28,6 +28,12 @@ pub(super) fn run(config: &Config, json: bool) -> Result<(), Failure> {
             },
             "ops": { "listen": config.ops.listen, "token": config.ops.token.as_ref().map(|_| MASK) },
             "state": { "dir": config.state_dir },
+            "limits": {
+                "cores": config.limits.cores,
+                "memory": show_bytes(config.limits.memory),
+                "descriptors": config.limits.descriptors,
+                "disk": show_bytes(config.limits.disk),
+            },
             "stream": streams.iter().map(|(name, stream)| json_stream(name, stream)).collect::<Vec<_>>(),
         }));
     }
@@ -54,6 +60,11 @@ pub(super) fn run(config: &Config, json: bool) -> Result<(), Failure> {
         line(&mut text, "token", MASK);
     }
     write!(text, "\n[state]\ndir = \"{}\"\n", config.state_dir.display()).ok();
+    let limits = &config.limits;
+    write!(text, "\n[limits]\ncores = {}\n", limits.cores).ok();
+    line(&mut text, "memory", &show_bytes(limits.memory));
+    writeln!(text, "descriptors = {}", limits.descriptors).ok();
+    line(&mut text, "disk", &show_bytes(limits.disk));
     for (name, stream) in &streams {
         text.push_str("\n[[stream]]\n");
         line(&mut text, "name", name);

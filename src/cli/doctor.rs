@@ -7,8 +7,11 @@ use rustix::process::{Resource, getrlimit};
 use serde::Serialize;
 
 use super::{Failure, print, print_json};
-use crate::config::Config;
+use crate::admission::Need;
+use crate::config::units::show_bytes;
+use crate::config::{Config, StreamConfig};
 use crate::encode::doctor;
+use crate::flow::StreamName;
 
 /// One finding.
 #[derive(Debug, Serialize)]
@@ -44,6 +47,7 @@ pub(super) fn run(config: &Config, json: bool) -> Result<(), Failure> {
     }
     findings.push(descriptors());
     findings.push(state(config));
+    findings.extend(capacity(config));
     if json {
         print_json(&findings)?;
     } else {
@@ -92,6 +96,36 @@ fn state(config: &Config) -> Finding {
         }
     };
     Finding { what: "state directory".to_owned(), ok: written.is_ok(), needed: true, detail }
+}
+
+/// How many streams fit, for each stream that is configured: as many like it, and nothing else.
+fn capacity(config: &Config) -> Vec<Finding> {
+    let usual = StreamName::new("live").map(StreamConfig::standard);
+    let configured = config.streams.iter().chain(&config.template);
+    let mut streams: Vec<_> = configured.collect();
+    if streams.is_empty() {
+        streams.extend(usual.as_ref());
+    }
+    let finding = |stream: &&StreamConfig| {
+        let need = Need::of(stream);
+        let (streams, limit) = need.fit(&config.limits);
+        let name = match config.template.as_ref() {
+            Some(template) if std::ptr::eq(template, *stream) => "*",
+            _ => stream.name.as_str(),
+        };
+        let each = format!("{:.2} cores, {} each", need.cores, show_bytes(need.memory));
+        let remedy = match streams {
+            0 => "; make it smaller (ladder, window, mode), or raise the limit",
+            _ => "; estimated, a running server reckons with what its workers really take",
+        };
+        Finding {
+            what: format!("streams like \"{name}\""),
+            ok: streams > 0,
+            needed: false,
+            detail: format!("{streams} fit ({each}); [limits] {limit} ends it{remedy}"),
+        }
+    };
+    streams.iter().map(finding).collect()
 }
 
 fn text(findings: &[Finding]) -> String {

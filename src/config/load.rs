@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::read::{Fault, Overrides, Reader, Section};
-use super::{Config, Http, Mode, Ops, Srt, StreamConfig};
+use super::{Config, Http, Limits, Mode, Ops, Srt, StreamConfig, units};
 use crate::flow::StreamName;
 use crate::ladder::Ladder;
 
@@ -21,6 +21,7 @@ impl Config {
         let http = http(reader.section(&mut root, "http"));
         let ops = ops(reader.section(&mut root, "ops"));
         let state_dir = state(reader.section(&mut root, "state"));
+        let limits = limits(reader.section(&mut root, "limits"));
         let (mut streams, mut template): (Vec<StreamConfig>, _) = (Vec::new(), None);
         for (table, span) in reader.tables(&mut root, "stream") {
             let section =
@@ -37,9 +38,9 @@ impl Config {
                 reader.fault(Some(span), format!("the stream \"{name}\" is there twice; keep one"));
             }
         }
-        reader.unknown(&root, "at the top", &["srt", "http", "ops", "state", "stream"]);
+        reader.unknown(&root, "at the top", &["srt", "http", "ops", "state", "limits", "stream"]);
         if reader.faults.is_empty() {
-            Ok(Self { srt, http, ops, state_dir, streams, template })
+            Ok(Self { srt, http, ops, state_dir, limits, streams, template })
         } else {
             Err(reader.faults)
         }
@@ -96,6 +97,21 @@ fn state(mut section: Section<'_, '_>) -> PathBuf {
     });
     section.finish(&["dir"]);
     dir.unwrap_or_else(default_state_dir)
+}
+
+fn limits(mut section: Section<'_, '_>) -> Limits {
+    let machine = Limits::of_this_machine();
+    let limits = Limits {
+        cores: section.number("cores", 0.1..=1e4).unwrap_or(machine.cores),
+        memory: section.text("memory", units::bytes).unwrap_or(machine.memory),
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "in range")]
+        descriptors: section
+            .number("descriptors", 1.0..=1e9)
+            .map_or(machine.descriptors, |number| number as u64),
+        disk: section.text("disk", units::bytes).unwrap_or(machine.disk),
+    };
+    section.finish(&["cores", "memory", "descriptors", "disk"]);
+    limits
 }
 
 /// systemd's choice, then `/var/lib` for root, then the user's own state directory.

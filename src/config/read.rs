@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::time::Duration;
 
 use toml::Spanned;
@@ -208,6 +208,28 @@ impl<'a> Section<'_, 'a> {
             Ok(value) => Some(value),
             Err(message) => {
                 self.complain(&found, format!("`{key}`: {message}"));
+                None
+            }
+        }
+    }
+
+    /// A number within `range`, without quotes.
+    pub(super) fn number(&mut self, key: &str, range: RangeInclusive<f64>) -> Option<f64> {
+        let found = self.take(key)?;
+        let text = match &found.value {
+            Value::Text(text) => text.as_str(),
+            Value::File(DeValue::Integer(number)) => number.as_str(),
+            Value::File(DeValue::Float(number)) => number.as_str(),
+            Value::File(_) => "",
+        };
+        match text.parse().ok().filter(|number| range.contains(number)) {
+            Some(number) => Some(number),
+            None => {
+                let (least, most) = range.into_inner();
+                self.complain(
+                    &found,
+                    format!("`{key}` is a number from {least} to {most}, without quotes"),
+                );
                 None
             }
         }

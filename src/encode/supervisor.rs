@@ -3,6 +3,7 @@
 mod delay;
 mod history;
 mod process;
+mod usage;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 
 use super::graph;
 use super::wire::{FromWorker, Job, Stats, ToWorker};
+use crate::admission;
 use crate::flow::{
     ENCODER_INPUT_QUEUE, ENCODER_OUTPUT_QUEUE, EncodeJob, EncodedFrame, Encoder, EncoderStatus,
 };
@@ -21,6 +23,7 @@ use crate::pipelines::Pipelines;
 use delay::Delay;
 use history::History;
 use process::Worker;
+use usage::Usage;
 
 /// A worker that takes nothing for so long, although it was sent something, hangs.
 const HANG: Duration = Duration::from_secs(2);
@@ -62,7 +65,10 @@ impl Default for Options {
 pub fn spawn(job: EncodeJob, options: Options) -> Encoder {
     let (input, units) = mpsc::channel(ENCODER_INPUT_QUEUE);
     let (frames, output) = mpsc::channel(ENCODER_OUTPUT_QUEUE);
-    let (report, status) = watch::channel(EncoderStatus::default());
+    let (report, status) = watch::channel(EncoderStatus {
+        cores_expected: admission::ladder_cores(&job.rungs, job.grid.rate),
+        ..EncoderStatus::default()
+    });
     let supervisor = Supervisor {
         resume: job.first_index,
         delay: Delay::new(job.rungs.len()),
@@ -189,6 +195,7 @@ impl Supervisor {
         ToWorker::Job(Box::new(job)).write(&mut outgoing);
         let mut tick = tokio::time::interval(Duration::from_millis(250));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut usage = Usage::default();
         let mut watchdog = Watchdog { limit: START, since: Instant::now() };
         let (mut input, mut error) = (Input::Open, None);
         loop {
@@ -245,7 +252,11 @@ impl Supervisor {
                 () = self.frames.closed() => return End::Done,
                 _ = tick.tick() => {
                     let delay_ms = self.delay.median_ms(Instant::now());
-                    self.report.send_modify(|status| status.delay_ms = delay_ms);
+                    let cores = worker.process.id().and_then(|pid| usage.cores(pid, Instant::now()));
+                    self.report.send_modify(|status| {
+                        status.delay_ms = delay_ms;
+                        status.cores = cores.or(status.cores);
+                    });
                     let waits = !matches!(input, Input::Open) || watchdog.limit == START || self.history.waits();
                     if waits && watchdog.since.elapsed() > watchdog.limit {
                         let limit = watchdog.limit.as_secs();

@@ -13,12 +13,14 @@ use tracing::{debug, warn};
 use super::session::{Activity, Arrival, Feed};
 use super::streamid::{StreamId, Unreadable};
 use super::{MAX_PUBLISHERS, REPLACEABLE_AFTER};
+use crate::admission::{Admission, Lack};
 use crate::config::{Config, StreamConfig};
 use crate::flow::StreamName;
 
 /// Judges callers and keeps count of publishers.
 pub(super) struct Gate {
     config: Arc<ArcSwap<Config>>,
+    admission: Arc<Admission>,
     live: Arc<Live>,
     arriving: mpsc::Sender<Arrival>,
 }
@@ -56,7 +58,7 @@ impl Live {
 }
 
 /// Why a caller is turned away.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[derive(Debug, PartialEq, thiserror::Error)]
 enum Refusal {
     #[error(
         "{0}: the publisher has to send `#!::r=STREAM,m=publish,s=KEY`, `STREAM:KEY` or `STREAM`"
@@ -74,10 +76,12 @@ enum Refusal {
     Conflict,
     #[error("{MAX_PUBLISHERS} publishers are connected, which is as many as are let in")]
     Overload,
+    #[error("there is no room for this stream: {0}")]
+    NoRoom(#[from] Lack),
 }
 
 impl Refusal {
-    fn code(self) -> RejectCode {
+    fn code(&self) -> RejectCode {
         match self {
             Self::Unreadable(_) => RejectCode::BAD_REQUEST,
             Self::Mode => RejectCode::BAD_MODE,
@@ -85,14 +89,18 @@ impl Refusal {
             Self::Key => RejectCode::UNAUTHORIZED,
             Self::Closed => RejectCode::FORBIDDEN,
             Self::Conflict => RejectCode::CONFLICT,
-            Self::Overload => RejectCode::OVERLOAD,
+            Self::Overload | Self::NoRoom(_) => RejectCode::OVERLOAD,
         }
     }
 }
 
 impl Gate {
-    pub(super) fn new(config: Arc<ArcSwap<Config>>, arriving: mpsc::Sender<Arrival>) -> Self {
-        Self { config, live: Arc::default(), arriving }
+    pub(super) fn new(
+        config: Arc<ArcSwap<Config>>,
+        admission: Arc<Admission>,
+        arriving: mpsc::Sender<Arrival>,
+    ) -> Self {
+        Self { config, admission, live: Arc::default(), arriving }
     }
 
     /// The stream a caller may publish to, as far as can be told before it is connected.
@@ -105,10 +113,13 @@ impl Gate {
         authorize(&stream, id.key)?;
         let live = self.live.lock();
         match live.get(&stream.name) {
-            Some(current) if !current.is_replaceable() => Err(Refusal::Conflict),
-            None if live.len() >= MAX_PUBLISHERS => Err(Refusal::Overload),
-            _ => Ok(stream),
+            Some(current) if !current.is_replaceable() => return Err(Refusal::Conflict),
+            None if live.len() >= MAX_PUBLISHERS => return Err(Refusal::Overload),
+            _ => {}
         }
+        let connected: Vec<_> = live.keys().cloned().collect();
+        self.admission.admit(&stream, &connected)?;
+        Ok(stream)
     }
 }
 

@@ -54,6 +54,9 @@ const ENCODER: &[Row<EncoderStatus>] = &[
     ("encoder_frames_skipped_total", Counter, "Frames left out to keep the frame rate.", |e| {
         count(e.frames_skipped)
     }),
+    ("encoder_cores", Gauge, "Processor cores the worker takes, ten seconds' mean.", |e| {
+        e.cores.unwrap_or(f64::NAN)
+    }),
     (
         "encoder_delay_seconds",
         Gauge,

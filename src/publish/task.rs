@@ -133,6 +133,11 @@ impl Task {
                 // The operator may have gone meanwhile: then nobody is to be told.
                 answer.send(kicked).ok();
             }
+            Control::Refused(why) => {
+                if self.publisher.is_none() {
+                    self.status.send_modify(|status| status.problem = Some(why));
+                }
+            }
             Control::Configure(config) => self.config = *config,
         }
     }

@@ -267,3 +267,21 @@ fn ultra_hd_plays_or_is_complained_of() {
         }
     });
 }
+
+#[test]
+fn a_stream_too_many_is_refused_with_a_sentence_and_the_first_plays_on() {
+    // Of a ladder and a worker, one fits.
+    let limits = "[limits]\nmemory = \"250MB\"\n";
+    let server =
+        Server::start(&(limits.to_owned() + &open_stream("a", "") + &open_stream("b", "")));
+    let _first = Sender::bytes(&server, "a", &usual());
+    server.await_phase("a", "live", 20);
+    Sender::bytes(&server, "b", &usual()).assert_refused();
+    let why = problem(&server, "b");
+    assert!(why.contains("[limits] memory allows"), "{why}");
+    server.await_log("1402", "[limits] memory");
+    assert_eq!(server.status("b")["phase"], "idle");
+    let parts = |status: &serde_json::Value| status["renditions"][0]["parts"].as_u64().unwrap();
+    let before = parts(&server.status("a"));
+    server.await_status("a", 10, |status| status["phase"] == "live" && parts(status) > before + 5);
+}

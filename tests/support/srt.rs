@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use nowcast::config::{Config, Http, Ops, Srt, StreamConfig};
+use nowcast::admission::Admission;
+use nowcast::config::{Config, Http, Limits, Ops, Srt, StreamConfig};
 use nowcast::flow::{Publisher, StreamName};
 use nowcast::ingest::Listener;
 use tokio::sync::{mpsc, watch};
@@ -30,6 +31,7 @@ pub(crate) fn config(streams: Vec<StreamConfig>) -> Config {
         },
         ops: Ops { listen: any, token: None },
         state_dir: PathBuf::new(),
+        limits: Limits::of_this_machine(),
         streams,
         template: None,
     }
@@ -47,7 +49,8 @@ pub(crate) struct Ingest {
 impl Ingest {
     pub(crate) fn start(config: Config) -> Self {
         let config = Arc::new(ArcSwap::from_pointee(config));
-        let listener = Listener::bind(Arc::clone(&config)).unwrap();
+        let admission = Admission::new(Arc::clone(&config), Arc::default());
+        let listener = Listener::bind(Arc::clone(&config), Arc::new(admission)).unwrap();
         let address = listener.local_addr();
         let (sender, publishers) = mpsc::unbounded_channel();
         let (stop, stopped) = watch::channel(false);
