@@ -106,7 +106,8 @@ impl Server {
         let (stop, stopped) = watch::channel(false);
         let pages = origin::pages::handler(Arc::clone(&self.streams));
         let origin =
-            origin::Origin::new(Arc::clone(&self.streams), pages, Limits::of_this_process());
+            origin::Origin::new(Arc::clone(&self.streams), pages, Limits::of_this_process())
+                .trusting(self.config.load().http.trusted_proxies.clone());
         let figures = origin.figures();
         let desk = ops::Ops::new(
             Arc::clone(&self.streams),
@@ -195,7 +196,11 @@ fn apply(shared: &ArcSwap<Config>, streams: &Streams, setting: &publish::Setting
     }
     for (part, same) in [
         ("[srt]", new.srt.latency == old.srt.latency && new.srt.idle == old.srt.idle),
-        ("[http]", new.http.public_url == old.http.public_url),
+        (
+            "[http]",
+            new.http.public_url == old.http.public_url
+                && new.http.trusted_proxies == old.http.trusted_proxies,
+        ),
         ("[state]", new.state_dir == old.state_dir),
     ] {
         if !same {

@@ -197,6 +197,8 @@ impl Compressed {
 pub struct RenditionView {
     /// When it was shown, for the delay of the answers it wakes.
     pub published: Instant,
+    /// The urgency of its media (RFC 9218 §4.1), 2 to 6: the higher, the sooner it can be done without.
+    pub urgency: u8,
     /// What is listed, for blocking reload.
     pub edge: nowcast_hls::Edge,
     /// The media playlist.

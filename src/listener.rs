@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::future::Future;
 use std::io::{self, Write as _};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -31,11 +31,12 @@ pub use self::body::Body;
 
 /// What answers the requests of a listener.
 pub trait Handler: Send + Sync + 'static {
-    /// Answers one request. `shutdown` turns true, or its sender goes, when whatever waits is to be
-    /// answered at once.
+    /// Answers one request that came from `peer`. `shutdown` turns true, or its sender goes, when
+    /// whatever waits is to be answered at once.
     fn handle(
         &self,
         request: Request<Incoming>,
+        peer: IpAddr,
         shutdown: watch::Receiver<bool>,
     ) -> impl Future<Output = Response<Body>> + Send;
 
@@ -51,7 +52,8 @@ pub trait Handler: Send + Sync + 'static {
 pub struct Limits {
     /// Connections at one time. The newest beyond are answered 503 and closed: who plays goes on.
     pub connections: usize,
-    /// Bytes of a request's head, at least 8192; beyond it is answered 431.
+    /// Bytes of a request's head, at least 4096; beyond it is answered 431. Connections carry twice
+    /// as many, so that the answer is a handler's, with the headers of all its answers.
     pub head_bytes: usize,
     /// From the first byte of a request's head to its last, and from connecting to the first.
     pub head: Duration,
@@ -60,8 +62,14 @@ pub struct Limits {
     pub idle: Duration,
     /// For how long nothing of an answer can be sent.
     pub stall: Duration,
-    /// For sending one answer (HTTP/1): who takes longer cannot play what is sent.
+    /// For sending one answer, at least, and twice that at the most: who takes longer cannot play
+    /// what is sent.
     pub answer: Duration,
+    /// Requests held at one time. Further ones are answered 503.
+    pub held: usize,
+    /// Of these, for one client: an IPv4 address, or the first 64 bits of an IPv6 address. Further
+    /// ones are answered 429.
+    pub held_per_client: usize,
     /// After the order to stop, until what is still being sent is cut off.
     pub drain: Duration,
     /// How often all this is looked at: one timer for all connections.
@@ -77,6 +85,10 @@ impl Default for Limits {
             idle: Duration::from_secs(75),
             stall: Duration::from_secs(15),
             answer: Duration::from_secs(60),
+            // Two playlists and two hinted parts for each of 16,384 players; a thousand of them may
+            // sit behind one address.
+            held: 65_536,
+            held_per_client: 4096,
             drain: Duration::from_secs(5),
             tick: Duration::from_secs(1),
         }
@@ -132,7 +144,7 @@ pub async fn serve<H: Handler>(
         tokio::select! {
             () = stopped(&mut shutdown) => break,
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => room.admit(stream),
+                Ok((stream, peer)) => room.admit(stream, peer.ip()),
                 Err(error) => {
                     // Out of descriptors, or the peer is gone already. A pause keeps the first from
                     // becoming a busy loop.
@@ -170,12 +182,14 @@ impl<H: Handler> Room<H> {
     fn new(handler: Arc<H>, shutdown: watch::Receiver<bool>) -> Self {
         let limits = handler.limits();
         let mut builder = auto::Builder::new(TokioExecutor::new());
-        builder.http1().header_read_timeout(None).max_buf_size(limits.head_bytes).max_headers(64);
+        // Room for the handler to refuse what is too long.
+        let head_bytes = limits.head_bytes.saturating_mul(2);
+        builder.http1().header_read_timeout(None).max_buf_size(head_bytes);
         builder
             .http2()
             .timer(TokioTimer::new())
             .keep_alive_interval(Duration::from_secs(20))
-            .max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX))
+            .max_header_list_size(u32::try_from(head_bytes).unwrap_or(u32::MAX))
             .max_concurrent_streams(128);
         Self {
             builder: Arc::new(builder),
@@ -188,9 +202,9 @@ impl<H: Handler> Room<H> {
         }
     }
 
-    fn admit(&mut self, stream: TcpStream) {
-        let tally = self.handler.tally();
-        if self.connections.len() >= self.handler.limits().connections {
+    fn admit(&mut self, stream: TcpStream, peer: IpAddr) {
+        let (limits, tally) = (self.handler.limits(), self.handler.tally());
+        if self.connections.len() >= limits.connections {
             tally.shed(Shed::Full);
             refuse(stream);
             return;
@@ -199,9 +213,11 @@ impl<H: Handler> Room<H> {
         if stream.set_nodelay(true).is_err() {
             return;
         }
-        let activity = Arc::new(Activity::new(Arc::clone(&self.ticks), Arc::clone(tally)));
+        let activity = Activity::new(Arc::clone(&self.ticks), limits, Arc::clone(tally));
+        let activity = Arc::new(activity);
         let task = connection(
             Watched::new(stream, Arc::clone(&activity)),
+            peer,
             Arc::clone(&activity),
             Arc::clone(&self.handler),
             Arc::clone(&self.builder),
@@ -239,6 +255,7 @@ impl<H: Handler> Room<H> {
 /// One connection, to its end.
 async fn connection<H: Handler>(
     io: Watched,
+    peer: IpAddr,
     activity: Arc<Activity>,
     handler: Arc<H>,
     builder: Arc<auto::Builder<TokioExecutor>>,
@@ -249,7 +266,7 @@ async fn connection<H: Handler>(
         let in_flight = Activity::begin(&activity, request.version());
         let (handler, shutdown) = (Arc::clone(&handler), of_requests.clone());
         async move {
-            let response = handler.handle(request, shutdown).await;
+            let response = handler.handle(request, peer, shutdown).await;
             Ok::<_, Infallible>(response.map(|body| body.carry(in_flight.answer())))
         }
     });

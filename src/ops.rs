@@ -5,6 +5,7 @@ mod process;
 mod streams;
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -151,7 +152,12 @@ impl Ops {
 }
 
 impl Handler for Ops {
-    async fn handle(&self, request: Request<Incoming>, _: watch::Receiver<bool>) -> Response<Body> {
+    async fn handle(
+        &self,
+        request: Request<Incoming>,
+        _: IpAddr,
+        _: watch::Receiver<bool>,
+    ) -> Response<Body> {
         self.answer(&request).await
     }
 

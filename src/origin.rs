@@ -4,8 +4,10 @@
 //! Nothing is rendered, compressed or copied here: what a request gets was made once by the
 //! stream's task, and all who wait share it. docs/adr/0009-hyper-origin.md says why.
 
+mod client;
 mod figures;
 mod hold;
+mod holds;
 mod media;
 pub mod pages;
 mod playlist;
@@ -15,6 +17,7 @@ mod target;
 
 use std::fmt;
 use std::future::Future;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -23,9 +26,11 @@ use hyper::body::Incoming;
 use nowcast_hls::Profile;
 use tokio::sync::watch;
 
+use self::client::{Client, Proxies};
 pub use self::figures::Figures;
 use self::figures::Kind;
 use self::hold::Holder;
+use self::holds::Holds;
 use self::reply::Refusal;
 use self::target::Target;
 use crate::flow::{RenditionView, Streams};
@@ -40,12 +45,16 @@ pub type Answer = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
 /// The longest request target that is looked at. Ours have less than 200 bytes; players and caches
 /// may add some more to the query.
 const MAX_TARGET: usize = 4096;
+/// The most header fields that are looked at; browsers and caches send twenty.
+const MAX_FIELDS: usize = 64;
 
 /// What the public listener serves.
 pub struct Origin {
     streams: Arc<Streams>,
     rest: Rest,
     limits: Limits,
+    proxies: Proxies,
+    holds: Holds,
     figures: Arc<Figures>,
 }
 
@@ -53,7 +62,20 @@ impl Origin {
     /// Serves `streams` below `/live/`; other paths are answered by `rest`.
     #[must_use]
     pub fn new(streams: Arc<Streams>, rest: Rest, limits: Limits) -> Self {
-        Self { streams, rest, limits, figures: Arc::default() }
+        Self {
+            streams,
+            rest,
+            limits,
+            proxies: Proxies::default(),
+            holds: Holds::default(),
+            figures: Arc::default(),
+        }
+    }
+
+    /// Believes what these networks, each an address and a prefix length, say of whom they ask for.
+    #[must_use]
+    pub fn trusting(self, proxies: Vec<(IpAddr, u8)>) -> Self {
+        Self { proxies: Proxies(proxies), ..self }
     }
 
     /// What has been counted so far.
@@ -65,22 +87,34 @@ impl Origin {
     async fn live(
         &self,
         request: Request<Incoming>,
+        peer: IpAddr,
         shutdown: watch::Receiver<bool>,
     ) -> (Kind, Result<Response<Body>, Refusal>) {
         let (kind, errand) = self.errand(&request);
+        let client = self.proxies.client(peer, request.headers());
         // What waits keeps nothing but what it needs.
         drop(request);
         let answer = match errand {
             Err(refusal) => Err(refusal),
             Ok(Errand::Done(response)) => Ok(response),
             Ok(Errand::Playlist(ask, place)) => {
-                ask.answer(place.holder(shutdown, &self.figures), &place.profile).await
+                ask.answer(self.holder(&place, client, shutdown), &place.profile).await
             }
             Ok(Errand::Media(ask, place)) => {
-                ask.answer(place.holder(shutdown, &self.figures), &place.profile).await
+                ask.answer(self.holder(&place, client, shutdown), &place.profile).await
             }
         };
         (kind, answer)
+    }
+
+    fn holder(
+        &self,
+        place: &Place,
+        client: Option<Client>,
+        shutdown: watch::Receiver<bool>,
+    ) -> Holder<'_> {
+        let Self { figures, holds, limits, .. } = self;
+        Holder { views: place.views.clone(), shutdown, figures, holds, limits, client }
     }
 
     /// Reads a request, as far as that goes without waiting.
@@ -127,14 +161,19 @@ impl Handler for Origin {
     async fn handle(
         &self,
         request: Request<Incoming>,
+        peer: IpAddr,
         shutdown: watch::Receiver<bool>,
     ) -> Response<Body> {
         let head = request.method() == Method::HEAD;
         let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
         let (kind, response) = if target > MAX_TARGET {
             (Kind::Other, Refusal::TooLong.into())
+        } else if head_bytes(&request) > self.limits.head_bytes
+            || request.headers().len() > MAX_FIELDS
+        {
+            (Kind::Other, Refusal::LongHead.into())
         } else if request.uri().path().starts_with("/live/") {
-            let (kind, answer) = self.live(request, shutdown).await;
+            let (kind, answer) = self.live(request, peer, shutdown).await;
             (kind, answer.unwrap_or_else(Response::from))
         } else {
             (Kind::Page, (self.rest)(request).await)
@@ -159,6 +198,13 @@ impl fmt::Debug for Origin {
     }
 }
 
+/// What a head takes up in HTTP/1.1.
+fn head_bytes<B>(request: &Request<B>) -> usize {
+    let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
+    let fields = request.headers().iter();
+    target + fields.map(|(name, value)| name.as_str().len() + value.len() + 4).sum::<usize>()
+}
+
 /// A request that was understood.
 enum Errand {
     Done(Response<Body>),
@@ -170,10 +216,4 @@ enum Errand {
 struct Place {
     profile: Profile,
     views: watch::Receiver<Arc<RenditionView>>,
-}
-
-impl Place {
-    fn holder<'a>(&self, shutdown: watch::Receiver<bool>, figures: &'a Figures) -> Holder<'a> {
-        Holder { views: self.views.clone(), shutdown, figures }
-    }
 }

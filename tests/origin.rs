@@ -15,7 +15,7 @@ mod media;
 #[path = "origin/publisher.rs"]
 mod publisher;
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,7 +47,8 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let pages = pages::handler(Arc::clone(&publisher.streams));
-        let origin = Origin::new(Arc::clone(&publisher.streams), pages, limits);
+        let origin = Origin::new(Arc::clone(&publisher.streams), pages, limits)
+            .trusting(vec![(Ipv4Addr::LOCALHOST.into(), 32)]);
         let (stop, stopped) = watch::channel(false);
         let figures = origin.figures();
         let task = tokio::spawn(serve(listener, Arc::new(origin), stopped));

@@ -73,18 +73,18 @@ impl Tally {
 #[derive(Debug)]
 pub(super) struct Activity {
     clock: Arc<AtomicU32>,
+    /// [`Limits::answer`] in ticks.
+    answer_ticks: u32,
     tally: Arc<Tally>,
     /// Requests in hand: from the head to the last byte given to the connection.
     requests: AtomicU32,
-    /// Of these, answers being sent.
-    answers: AtomicU32,
+    /// Of these, answers being sent, by the stretch of time they began in: see [`Activity::stretch`].
+    answers: [AtomicU32; 3],
     multiplexed: AtomicBool,
     /// When the first byte of a head came that is not whole yet; at first, when it connected.
     head: AtomicU32,
     /// When the last answer ended.
     idle: AtomicU32,
-    /// When the present answer began.
-    answer: AtomicU32,
     /// When something could last be sent.
     progress: AtomicU32,
     /// The socket takes no more for now.
@@ -92,19 +92,20 @@ pub(super) struct Activity {
 }
 
 impl Activity {
-    pub(super) fn new(clock: Arc<AtomicU32>, tally: Arc<Tally>) -> Self {
+    pub(super) fn new(clock: Arc<AtomicU32>, limits: &Limits, tally: Arc<Tally>) -> Self {
         let now = clock.load(Relaxed);
+        let answer_ticks = limits.answer.as_micros() / limits.tick.as_micros().max(1);
         tally.open.fetch_add(1, Relaxed);
         tally.accepted.fetch_add(1, Relaxed);
         Self {
             clock,
+            answer_ticks: u32::try_from(answer_ticks).unwrap_or(u32::MAX).max(1),
             tally,
             requests: AtomicU32::new(0),
-            answers: AtomicU32::new(0),
+            answers: Default::default(),
             multiplexed: AtomicBool::new(false),
             head: AtomicU32::new(now),
             idle: AtomicU32::new(now),
-            answer: AtomicU32::new(0),
             progress: AtomicU32::new(now),
             blocked: AtomicBool::new(false),
         }
@@ -115,7 +116,7 @@ impl Activity {
         this.multiplexed.store(version == Version::HTTP_2, Relaxed);
         this.head.store(0, Relaxed);
         this.requests.fetch_add(1, Relaxed);
-        InFlight { activity: Arc::clone(this), answering: false }
+        InFlight { activity: Arc::clone(this), answering: None }
     }
 
     /// Whether this connection is to be closed.
@@ -124,14 +125,14 @@ impl Activity {
         let longer = |since: u32, limit: Duration| {
             since != 0 && limits.tick * now.saturating_sub(since) > limit
         };
-        let answering = self.answers.load(Relaxed) > 0;
+        let answering = self.answers.iter().any(|answers| answers.load(Relaxed) > 0);
         if (answering || self.blocked.load(Relaxed))
             && longer(self.progress.load(Relaxed), limits.stall)
         {
             return Some(Shed::SlowReader);
         }
-        let multiplexed = self.multiplexed.load(Relaxed);
-        if answering && !multiplexed && longer(self.answer.load(Relaxed), limits.answer) {
+        // The next stretch's place is still taken: by an answer that began two stretches ago.
+        if self.answers[(self.stretch() + 1) % 3].load(Relaxed) > 0 {
             return Some(Shed::SlowReader);
         }
         if self.requests.load(Relaxed) > 0 {
@@ -145,6 +146,12 @@ impl Activity {
 
     fn now(&self) -> u32 {
         self.clock.load(Relaxed)
+    }
+
+    /// Time in stretches of [`Limits::answer`]. Answers are counted by the stretch they began in, so
+    /// that one that takes too long shows without a timer, and without a list, beside any others.
+    fn stretch(&self) -> usize {
+        (self.now() / self.answer_ticks) as usize
     }
 
     fn was_read(&self) {
@@ -178,17 +185,17 @@ impl Drop for Activity {
 #[derive(Debug)]
 pub(super) struct InFlight {
     activity: Arc<Activity>,
-    answering: bool,
+    /// The place among [`Activity::answers`] it is counted at.
+    answering: Option<usize>,
 }
 
 impl InFlight {
     /// From here on the client has to read.
     pub(super) fn answer(mut self) -> Self {
-        let now = self.activity.now();
-        self.activity.progress.store(now, Relaxed);
-        self.activity.answer.store(now, Relaxed);
-        self.activity.answers.fetch_add(1, Relaxed);
-        self.answering = true;
+        let place = self.activity.stretch() % 3;
+        self.activity.progress.store(self.activity.now(), Relaxed);
+        self.activity.answers[place].fetch_add(1, Relaxed);
+        self.answering = Some(place);
         self
     }
 
@@ -200,8 +207,8 @@ impl InFlight {
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        if self.answering {
-            self.activity.answers.fetch_sub(1, Relaxed);
+        if let Some(place) = self.answering {
+            self.activity.answers[place].fetch_sub(1, Relaxed);
         }
         self.activity.idle.store(self.activity.now(), Relaxed);
         self.activity.requests.fetch_sub(1, Relaxed);

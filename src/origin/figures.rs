@@ -35,6 +35,7 @@ pub struct Figures {
     requests: [[AtomicU64; STATUS_CLASSES.len()]; Kind::NAMES.len()],
     bytes: [AtomicU64; Kind::NAMES.len()],
     held: AtomicU64,
+    not_held: AtomicU64,
     hold: Histogram,
     wake: Histogram,
 }
@@ -46,6 +47,7 @@ impl Default for Figures {
             requests: Default::default(),
             bytes: Default::default(),
             held: AtomicU64::new(0),
+            not_held: AtomicU64::new(0),
             hold: Histogram::new(HELD),
             wake: Histogram::new(WOKEN),
         }
@@ -88,6 +90,8 @@ impl Figures {
         );
         let (gauge, counter) = (metrics::Kind::Gauge, metrics::Kind::Counter);
         out.single("http_held_requests", gauge, "Requests held now.", self.held());
+        let help = "Requests refused because too many were held, in all or for one client.";
+        out.single("http_not_held_total", counter, help, count(&self.not_held));
         let connections = &self.connections;
         out.single("http_connections", gauge, "Connections now.", connections.open());
         let help = "Connections let in.";
@@ -116,6 +120,11 @@ impl Figures {
         self.wake.observe(since_shown);
     }
 
+    /// A request was not held, as there were too many.
+    pub(super) fn not_held(&self) {
+        self.not_held.fetch_add(1, Relaxed);
+    }
+
     /// A request is held, until the answer is dropped.
     pub(super) fn hold(&self) -> Held<'_> {
         self.held.fetch_add(1, Relaxed);
@@ -124,6 +133,7 @@ impl Figures {
 }
 
 /// A request being held.
+#[derive(Debug)]
 pub(super) struct Held<'a>(&'a Figures);
 
 impl Drop for Held<'_> {

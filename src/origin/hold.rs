@@ -4,15 +4,21 @@ use std::time::Instant;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
+use super::client::Client;
 use super::figures::Figures;
+use super::holds::Holds;
 use super::reply::Refusal;
 use crate::flow::RenditionView;
+use crate::listener::Limits;
 
 /// What a request of one rendition waits on.
 pub(super) struct Holder<'a> {
     pub(super) views: watch::Receiver<Arc<RenditionView>>,
     pub(super) shutdown: watch::Receiver<bool>,
     pub(super) figures: &'a Figures,
+    pub(super) holds: &'a Holds,
+    pub(super) limits: &'a Limits,
+    pub(super) client: Option<Client>,
 }
 
 impl Holder<'_> {
@@ -30,7 +36,8 @@ impl Holder<'_> {
         mut self,
         mut ready: impl FnMut(&RenditionView) -> Option<T>,
     ) -> Result<(Arc<RenditionView>, T), Refusal> {
-        let (_held, since) = (self.figures.hold(), Instant::now());
+        let _held = self.holds.admit(self.client, self.limits, self.figures)?;
+        let since = Instant::now();
         let limit = self.views.borrow().edge.hold_limit();
         let views = &mut self.views;
         let found = async {

@@ -9,7 +9,7 @@ use nowcast_hls::names::{self, MediaName};
 
 use super::hold::Holder;
 use super::range::{ByteRange, cut};
-use super::reply::{self, Refusal};
+use super::reply::{self, PRIORITY, Refusal};
 use crate::flow::RenditionView;
 use crate::listener::Body;
 
@@ -47,6 +47,7 @@ impl Ask {
         let view = holder.now();
         match names::parse(&self.file) {
             Some(MediaName::Part(number)) => {
+                let urgency = view.urgency;
                 let part = match find_part(&view, number) {
                     Err(Missing::Hinted) if !self.head => {
                         drop(view);
@@ -58,13 +59,13 @@ impl Ask {
                     }
                     found => found,
                 };
-                self.reply(&[part?], Class::Part, profile)
+                self.reply(&[part?], Class::Part, urgency, profile)
             }
             Some(MediaName::Segment(msn)) => {
                 let index = view.segments.binary_search_by_key(&msn, |segment| segment.msn);
                 match index.ok().map(|index| &view.segments[index]) {
                     Some(segment) if segment.complete => {
-                        self.reply(&segment.parts, Class::Segment, profile)
+                        self.reply(&segment.parts, Class::Segment, view.urgency, profile)
                     }
                     Some(_) => Err(Refusal::NotYet),
                     None if view.segments.last().is_some_and(|last| last.msn > msn) => {
@@ -76,7 +77,7 @@ impl Ask {
             None => {
                 let init = view.inits.iter().find(|(name, _)| **name == *self.file);
                 let (_, bytes) = init.ok_or_else(|| Refusal::not_found("file"))?;
-                self.reply(std::slice::from_ref(bytes), Class::Init, profile)
+                self.reply(std::slice::from_ref(bytes), Class::Init, 2, profile)
             }
         }
     }
@@ -85,6 +86,7 @@ impl Ask {
         &self,
         chunks: &[Bytes],
         class: Class,
+        urgency: u8,
         profile: &Profile,
     ) -> Result<Response<Body>, Refusal> {
         let length: u64 = chunks.iter().map(|chunk| chunk.len() as u64).sum();
@@ -105,6 +107,7 @@ impl Ask {
             headers.insert(ETAG, tag);
             headers.insert(CACHE_CONTROL, cached);
         }
+        headers.insert(PRIORITY, reply::urgency(urgency));
         if response.status() != StatusCode::NOT_MODIFIED {
             let kind = match (self.audio, class) {
                 (true, _) => "audio/mp4",

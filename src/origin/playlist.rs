@@ -6,7 +6,7 @@ use nowcast_hls::cache::{self, Class};
 use nowcast_hls::{DirectiveError, Directives, Profile, Resolution};
 
 use super::hold::Holder;
-use super::reply::{self, Refusal};
+use super::reply::{self, PRIORITY, Refusal};
 use crate::flow::{Compressed, RenditionView, Session};
 use crate::listener::Body;
 
@@ -100,6 +100,7 @@ fn reply(
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/vnd.apple.mpegurl"));
     headers.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
+    headers.insert(PRIORITY, reply::urgency(1));
     if gzip {
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
     }

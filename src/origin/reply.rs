@@ -5,7 +5,7 @@ use http::header::{
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, CACHE_CONTROL, CONNECTION,
     CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, RETRY_AFTER,
 };
-use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use nowcast_hls::{DirectiveError, cache};
 
 use crate::listener::Body;
@@ -16,6 +16,21 @@ const EXPOSED: HeaderValue = HeaderValue::from_static(
 );
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+
+pub(super) const PRIORITY: HeaderName = HeaderName::from_static("priority");
+
+/// The value of `Priority` (RFC 9218 §5) that names this urgency: 1 for playlists, 2 to 6 for media
+/// (draft-pantos-hls-rfc8216bis-22, App. B.1). 3, the default, where it is none of these.
+pub(super) fn urgency(urgency: u8) -> HeaderValue {
+    HeaderValue::from_static(match urgency {
+        1 => "u=1",
+        2 => "u=2",
+        4 => "u=4",
+        5 => "u=5",
+        6 => "u=6",
+        _ => "u=3",
+    })
+}
 
 /// A request that does not get what it asked for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -32,10 +47,16 @@ pub(super) enum Refusal {
     TooLate,
     /// The server stops.
     Stopping,
+    /// As many requests are held as may be.
+    ManyHeld,
+    /// As many requests are held for this client as may be.
+    ManyHeldForClient,
     /// Neither GET nor HEAD.
     Method,
     /// The request target is too long.
     TooLong,
+    /// The request's head is too long.
+    LongHead,
     /// The range starts past the end of so many bytes.
     Range(u64),
 }
@@ -48,7 +69,11 @@ impl Refusal {
     fn status(self) -> StatusCode {
         match self {
             Self::NotFound(_) | Self::NotYet => StatusCode::NOT_FOUND,
-            Self::NothingYet | Self::TooLate | Self::Stopping => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NothingYet | Self::TooLate | Self::Stopping | Self::ManyHeld => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            Self::ManyHeldForClient => StatusCode::TOO_MANY_REQUESTS,
+            Self::LongHead => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::Directive(_) => StatusCode::BAD_REQUEST,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooLong => StatusCode::URI_TOO_LONG,
@@ -72,6 +97,15 @@ impl Refusal {
                 "The stream brought nothing new for three target durations: ask again.".to_owned()
             }
             Self::Stopping => "The server stops: ask again in a second.".to_owned(),
+            Self::ManyHeld => {
+                "As many requests wait here as the server may hold: ask again in a second.".to_owned()
+            }
+            Self::ManyHeldForClient => {
+                "As many requests of this address wait here as may: ask again in a second.".to_owned()
+            }
+            Self::LongHead => {
+                "The request's headers are too many or too long: leave out cookies and the like.".to_owned()
+            }
             Self::Method => "Playlists and media are only read: use GET or HEAD.".to_owned(),
             Self::TooLong => "The address is too long: nothing here needs so many bytes.".to_owned(),
             Self::Range(length) => {
@@ -90,7 +124,10 @@ impl From<Refusal> for Response<Body> {
         let mut response = plain(refusal.status(), cached, refusal.sentence());
         let headers = response.headers_mut();
         match refusal {
-            Refusal::NothingYet | Refusal::TooLate => {
+            Refusal::NothingYet
+            | Refusal::TooLate
+            | Refusal::ManyHeld
+            | Refusal::ManyHeldForClient => {
                 headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
             }
             Refusal::Stopping => {
@@ -105,7 +142,11 @@ impl From<Refusal> for Response<Body> {
                     headers.insert(CONTENT_RANGE, range);
                 }
             }
-            Refusal::NotFound(_) | Refusal::NotYet | Refusal::Directive(_) | Refusal::TooLong => {}
+            Refusal::NotFound(_)
+            | Refusal::NotYet
+            | Refusal::Directive(_)
+            | Refusal::TooLong
+            | Refusal::LongHead => {}
         }
         response
     }

@@ -70,6 +70,8 @@ const REMEMBERED_DELAYS: usize = 300;
 pub(super) struct Rendition {
     pub(super) packager: Packager,
     pub(super) status: RenditionStatus,
+    /// As [`RenditionView::urgency`].
+    pub(super) urgency: u8,
     meter: BandwidthMeter,
     /// Its media playlist as the others' reports name it.
     uri: String,
@@ -90,8 +92,13 @@ impl Rendition {
     pub(super) fn new(name: &str, packager: Packager, timescale: u32, profile: Profile) -> Self {
         let timescale = NonZeroU32::new(timescale).unwrap_or(NonZeroU32::MIN);
         let playlist = MediaPlaylist::new(profile, timescale.get(), 0);
+        let urgency = match packager {
+            Packager::Audio(_) => 2,
+            Packager::Video(_) => 3,
+        };
         let empty = RenditionView {
             published: Instant::now(),
+            urgency,
             edge: playlist.edge(),
             full: Compressed::new(String::new()),
             delta: None,
@@ -101,6 +108,7 @@ impl Rendition {
         };
         Self {
             packager,
+            urgency,
             status: RenditionStatus { name: name.to_owned(), ..RenditionStatus::default() },
             meter: BandwidthMeter::new(profile.target_duration),
             uri: format!("../{name}/index.m3u8"),
@@ -187,6 +195,7 @@ impl Rendition {
         let edge = self.playlist.edge();
         let view = RenditionView {
             published: Instant::now(),
+            urgency: self.urgency,
             edge,
             full: Compressed::new(text.full),
             delta: text.delta.map(Compressed::new),

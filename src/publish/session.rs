@@ -5,6 +5,7 @@ mod sound;
 mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::iter;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -86,13 +87,17 @@ impl LiveSession {
                 (vec!["source".to_owned()], source.format.codec, Cut::AtRandomAccess)
             }
         };
-        let video: Vec<_> = names
+        let mut video: Vec<_> = names
             .iter()
             .map(|name| {
                 let packager = Packager::Video(VideoPackager::new(codec, grid, cut));
                 Rendition::new(name, packager, MediaTime::TIMESCALE, profile)
             })
             .collect();
+        // Sound first, then the lowest rung: a higher bit rate is never more urgent (App. B.1).
+        for (rendition, urgency) in video.iter_mut().rev().zip((3..6).chain(iter::repeat(6))) {
+            rendition.urgency = urgency;
+        }
         let multivariant = watch::Sender::new(None);
         let mut session = Self {
             shared: Arc::new(Session {

@@ -17,8 +17,14 @@ async fn heads_that_are_too_long_or_no_http_are_refused() {
     let long = format!("/live/{}/index.m3u8", "a".repeat(5000));
     assert_refused(&server.get(&long).await, 414, "no-store");
     let header = format!("X: {}", "a".repeat(20_000));
+    let too_long = server.connect().await.ask("GET", PLAYLIST, &[&header]).await;
+    assert_refused(&too_long, 431, "no-store");
+    let too_many = server.connect().await.ask("GET", PLAYLIST, &["X: y"; 80]).await;
+    assert_refused(&too_many, 431, "no-store");
+    // Beyond that hyper answers, with the status alone.
+    let header = format!("X: {}", "a".repeat(40_000));
     assert_eq!(server.connect().await.ask("GET", PLAYLIST, &[&header]).await.status, 431);
-    let many = vec!["X: y"; 100];
+    let many = vec!["X: y"; 200];
     assert_eq!(server.connect().await.ask("GET", PLAYLIST, &many).await.status, 431);
     for garbage in [
         &b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..],
@@ -120,4 +126,48 @@ async fn the_newest_beyond_the_limit_are_turned_away() {
     drop(second);
     until(|| server.figures.connections().open() == 1).await;
     assert_eq!(server.get(PLAYLIST).await.status, 200);
+}
+
+#[tokio::test]
+async fn only_so_many_requests_are_held_in_all_and_for_each_client() {
+    let mut publisher = published();
+    let limits = Limits { held: 4, held_per_client: 2, ..Limits::default() };
+    let server = Server::limited(&publisher, limits).await;
+    let (hint, next) = ("/live/live/1/720p/p52.m4s", at("_HLS_msn=10&_HLS_part=2"));
+    // The test's proxy: what it says of its clients is believed.
+    let ask = async |target: &str, client: Option<&str>| {
+        let header = client.map(|client| format!("X-Forwarded-For: {client}"));
+        let headers: Vec<_> = header.as_deref().into_iter().collect();
+        let mut connection = server.connect().await;
+        connection.send("GET", target, &headers).await;
+        connection
+    };
+    let mut held = Vec::new();
+    for (count, target) in [(1, hint), (2, &*next)] {
+        held.push(ask(target, Some("192.0.2.1")).await);
+        server.until_held(count).await;
+    }
+    let one_more = ask(&next, Some("192.0.2.1")).await.receive(true).await.unwrap();
+    assert_refused(&one_more, 429, "no-store");
+    assert_eq!(one_more.header("retry-after"), Some("1"));
+    // Only what waits is counted.
+    let at_once = ask(PLAYLIST, Some("192.0.2.1")).await.receive(true).await.unwrap();
+    assert_eq!(at_once.status, 200);
+
+    held.push(ask(&next, Some("192.0.2.2")).await);
+    held.push(ask(&next, None).await);
+    server.until_held(4).await;
+    for client in [Some("192.0.2.3"), None] {
+        let one_more = ask(&next, client).await.receive(true).await.unwrap();
+        assert_refused(&one_more, 503, "no-store");
+        assert_eq!(one_more.header("retry-after"), Some("1"));
+    }
+    publisher.video.parts(1);
+    for player in &mut held {
+        assert_eq!(player.receive(true).await.unwrap().status, 200);
+    }
+    let mut again = ask(&at("_HLS_msn=10&_HLS_part=3"), Some("192.0.2.1")).await;
+    server.until_held(1).await;
+    publisher.video.parts(1);
+    assert_eq!(again.receive(true).await.unwrap().status, 200);
 }

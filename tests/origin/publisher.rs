@@ -96,6 +96,7 @@ impl Rendition {
         playlist.begin_segment(0, INIT, false);
         let view = RenditionView {
             published: Instant::now(),
+            urgency: 3,
             edge: playlist.edge(),
             full: Compressed::new(text.full),
             delta: None,
@@ -164,6 +165,7 @@ impl Rendition {
         let text = self.playlist.render(&[]);
         self.view.send_replace(Arc::new(RenditionView {
             published: Instant::now(),
+            urgency: 3,
             edge: self.playlist.edge(),
             full: Compressed::new(text.full),
             delta: text.delta.map(Compressed::new),
