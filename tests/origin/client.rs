@@ -48,14 +48,14 @@ impl Connection {
         let head = String::from_utf8(self.read.drain(..end).collect()).unwrap();
         let status = head.get(9..12).unwrap().parse().unwrap();
         let reply = Reply { status, head, body: Vec::new() };
+        if with_body && reply.header("transfer-encoding") == Some("chunked") {
+            return Some(Reply { body: self.chunks().await?, ..reply });
+        }
         let length = match reply.header("content-length") {
-            Some(length) if with_body => length.parse().unwrap(),
+            Some(length) if with_body && status != 304 => length.parse().unwrap(),
             _ => 0,
         };
-        while self.read.len() < length {
-            self.more().await?;
-        }
-        let body = self.read.drain(..length).collect();
+        let body = self.take(length).await?;
         Some(Reply { body, ..reply })
     }
 
@@ -69,6 +69,34 @@ impl Connection {
         let reply = self.receive(with_body).await.expect("the server closed the connection");
         assert!(self.read.is_empty(), "{method} {target}: more than one answer came");
         reply
+    }
+
+    /// A chunked body, as caches send it when they unpack.
+    async fn chunks(&mut self) -> Option<Vec<u8>> {
+        let mut body = Vec::new();
+        loop {
+            let end = loop {
+                if let Some(end) = find(&self.read, b"\r\n") {
+                    break end + 2;
+                }
+                self.more().await?;
+            };
+            let line = String::from_utf8(self.take(end).await?).unwrap();
+            let length = usize::from_str_radix(line.trim_end(), 16).unwrap();
+            let mut chunk = self.take(length + 2).await?;
+            if length == 0 {
+                return Some(body);
+            }
+            chunk.truncate(length);
+            body.append(&mut chunk);
+        }
+    }
+
+    async fn take(&mut self, length: usize) -> Option<Vec<u8>> {
+        while self.read.len() < length {
+            self.more().await?;
+        }
+        Some(self.read.drain(..length).collect())
     }
 
     async fn more(&mut self) -> Option<()> {
