@@ -5,10 +5,10 @@ use std::num::NonZeroU32;
 use bytes::{Bytes, BytesMut};
 use nowcast_media::{AacConfig, AdtsHeader, AudioFrame, MediaTime};
 
-use crate::Event;
 use crate::demuxer::Output;
 use crate::pes::{Assembler, Pes};
 use crate::timeline::Track;
+use crate::{AudioTrack, Event};
 
 /// The longest ADTS frame: 13 bits of length.
 const MAX_FRAME: usize = 0x1fff;
@@ -16,7 +16,7 @@ const MAX_FRAME: usize = 0x1fff;
 /// An audio track.
 #[derive(Debug)]
 pub(crate) struct Audio {
-    pub(crate) pid: u16,
+    pub(crate) track: AudioTrack,
     pub(crate) assembler: Assembler,
     /// What the last PES left over: the front of a frame.
     carry: BytesMut,
@@ -44,9 +44,9 @@ impl Anchor {
 }
 
 impl Audio {
-    pub(crate) fn new(pid: u16) -> Self {
+    pub(crate) fn new(track: AudioTrack) -> Self {
         Self {
-            pid,
+            track,
             assembler: Assembler::default(),
             carry: BytesMut::new(),
             synced: false,
@@ -63,6 +63,7 @@ impl Audio {
         if pes.after_loss {
             self.lose();
         }
+        let track = Track::Audio(self.track.pid);
         let carried = self.carry.len();
         let usable = pes.gap.unwrap_or(pes.payload.len()).min(pes.payload.len());
         self.carry.extend_from_slice(&pes.payload[..usable]);
@@ -74,8 +75,8 @@ impl Audio {
             if at >= carried
                 && let Some(stamp) = stamp.take()
             {
-                let time = output.place(Track::Audio, stamp).time;
-                let stamp = time - output.timeline.offset(Track::Audio);
+                let time = output.place(track, stamp).time;
+                let stamp = time - output.timeline.offset(track);
                 let sample_rate = header.config.sample_rate;
                 self.anchor = Some(Anchor { stamp, frames: 0, sample_rate });
             }
@@ -91,9 +92,8 @@ impl Audio {
             self.lose();
         }
         if let Some(anchor) = self.anchor {
-            output
-                .timeline
-                .expect(Track::Audio, anchor.next() + output.timeline.offset(Track::Audio));
+            let next = anchor.next() + output.timeline.offset(track);
+            output.timeline.expect(track, next);
         }
     }
 
@@ -141,9 +141,9 @@ impl Audio {
                 0 => Event::Unsupported(format!(
                     "AAC on PID {} tells its channels inside the stream and cannot be carried; \
                      set the encoder's audio to mono, stereo or 5.1",
-                    self.pid
+                    self.track.pid
                 )),
-                _ => Event::AudioFormat(config),
+                _ => Event::AudioFormat(self.track.pid, config),
             });
         }
         let Some(anchor) = &mut self.anchor else { return };
@@ -151,11 +151,12 @@ impl Audio {
             let (stamp, sample_rate) = (anchor.next(), config.sample_rate);
             *anchor = Anchor { stamp, frames: 0, sample_rate };
         }
-        let time = anchor.next() + output.timeline.offset(Track::Audio);
+        let track = Track::Audio(self.track.pid);
+        let time = anchor.next() + output.timeline.offset(track);
         anchor.frames += 1;
         if config.channels > 0 {
-            let pts = output.timeline.rising(Track::Audio, time);
-            output.events.push_back(Event::Audio(AudioFrame { pts, data }));
+            let pts = output.timeline.rising(track, time);
+            output.events.push_back(Event::Audio(self.track.pid, AudioFrame { pts, data }));
         }
     }
 }

@@ -3,18 +3,20 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::Event;
 use crate::audio::Audio;
 use crate::drift::Drift;
 use crate::packet::{LEN, Packet, Splitter};
 use crate::psi::{self, Program, ProgramMap, Sections, StreamKind};
 use crate::timeline::{Placed, Timeline, Track};
 use crate::video::Video;
+use crate::{AudioTrack, Event};
 
 /// PID of the program association table.
 const PAT_PID: u16 = 0;
 /// Programs that are looked at; no contribution link has more.
 const MAX_PROGRAMS: usize = 64;
+/// Audio tracks that are carried.
+pub const MAX_AUDIO: usize = 8;
 
 /// What is wrong with a source, counted since its start.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -41,7 +43,7 @@ pub struct Demuxer {
     /// The map of the program that is carried.
     selected: Option<ProgramMap>,
     video: Option<Video>,
-    audio: Option<Audio>,
+    audio: Vec<Audio>,
     drift: Drift,
     output: Output,
 }
@@ -53,7 +55,7 @@ struct ProgramState {
     map: Option<ProgramMap>,
 }
 
-/// What both tracks write to.
+/// What all tracks write to.
 #[derive(Debug, Default)]
 pub(crate) struct Output {
     pub(crate) timeline: Timeline,
@@ -104,9 +106,9 @@ impl Demuxer {
                 video.take(pes, &mut self.output);
             }
         }
-        if let Some(audio) = &mut self.audio {
+        for audio in &mut self.audio {
             audio.assembler.finish(&mut self.output.health, &mut |whole| pes = Some(whole));
-            if let Some(pes) = pes {
+            if let Some(pes) = pes.take() {
                 audio.take(&pes, &mut self.output);
             }
         }
@@ -136,7 +138,9 @@ impl Demuxer {
         if let Some(video) = self.video.as_mut().filter(|video| video.pid == packet.pid) {
             video.assembler.push(&packet, &mut output.health, &mut keep);
             ended.into_iter().flatten().for_each(|pes| video.take(pes, output));
-        } else if let Some(audio) = self.audio.as_mut().filter(|audio| audio.pid == packet.pid) {
+        } else if let Some(audio) =
+            self.audio.iter_mut().find(|audio| audio.track.pid == packet.pid)
+        {
             audio.assembler.push(&packet, &mut output.health, &mut keep);
             ended.into_iter().flatten().for_each(|pes| audio.take(&pes, output));
         } else {
@@ -199,7 +203,7 @@ impl Demuxer {
         let chosen = with_video()
             .find(|map| Some(map.number) == number)
             .or_else(|| with_video().next())
-            .or_else(|| maps().find(|map| map.audio().is_some()).filter(|_| all_known))
+            .or_else(|| maps().find(|map| map.audio().next().is_some()).filter(|_| all_known))
             .or_else(|| maps().next().filter(|_| all_known));
         if let Some(map) = chosen.filter(|map| self.selected.as_ref() != Some(map)) {
             self.carry(map.clone());
@@ -208,19 +212,24 @@ impl Demuxer {
 
     /// Makes the tracks those of a new map; what has not changed goes on.
     fn carry(&mut self, map: ProgramMap) {
-        let (video, audio) = (map.video(), map.audio());
+        let video = map.video();
         let video_changes = self.video.as_ref().map(|track| (track.pid, track.codec)) != video;
-        let audio_changes = self.audio.as_ref().map(|track| track.pid) != audio;
         if video_changes {
             self.video = video.map(|(pid, codec)| Video::new(pid, codec));
         }
-        if audio_changes {
-            self.audio = audio.map(Audio::new);
-        }
+        let audio: Vec<AudioTrack> = map.audio().take(MAX_AUDIO).collect();
+        let audio_changes = !self.audio.iter().map(|one| one.track).eq(audio.iter().copied());
+        self.carry_audio(&audio);
         let events = &mut self.output.events;
         if video_changes || audio_changes || self.selected.is_none() {
             let video = video.map(|(_, codec)| codec);
-            events.push_back(Event::Tracks { video, audio: audio.is_some() });
+            events.push_back(Event::Tracks { video, audio });
+        }
+        if map.audio().nth(MAX_AUDIO).is_some() {
+            events.push_back(Event::Unsupported(format!(
+                "only the first {MAX_AUDIO} audio tracks of a program are carried; send fewer, or \
+                 the more important ones first"
+            )));
         }
         events.extend(map.streams.iter().filter_map(|stream| {
             let (name, remedy) = match stream.kind {
@@ -237,5 +246,24 @@ impl Demuxer {
             self.drift = Drift::default();
         }
         self.selected = Some(map);
+    }
+
+    /// Tracks on PIDs that stay go on; a new one goes on with the clock of one that has gone, so that
+    /// a jump between them is seen.
+    fn carry_audio(&mut self, audio: &[AudioTrack]) {
+        let mut known = std::mem::take(&mut self.audio);
+        let mut came = Vec::new();
+        for &track in audio {
+            if let Some(at) = known.iter().position(|one| one.track.pid == track.pid) {
+                let mut stays = known.remove(at);
+                stays.track = track;
+                self.audio.push(stays);
+            } else {
+                came.push(Track::Audio(track.pid));
+                self.audio.push(Audio::new(track));
+            }
+        }
+        let gone = known.iter().map(|one| Track::Audio(one.track.pid)).collect();
+        self.output.timeline.replace(gone, came);
     }
 }

@@ -13,5 +13,5 @@ mod psi;
 mod timeline;
 mod video;
 
-pub use demuxer::{Demuxer, Health};
-pub use event::Event;
+pub use demuxer::{Demuxer, Health, MAX_AUDIO};
+pub use event::{AudioKind, AudioTrack, Event};

@@ -1,8 +1,9 @@
 //! Program association and program maps (ISO 13818-1 §2.4.4).
 
-use nowcast_media::VideoCodec;
+use nowcast_media::{Language, VideoCodec};
 
 use crate::packet::Packet;
+use crate::{AudioKind, AudioTrack};
 
 /// The longest section there is: twelve bits of length behind three bytes.
 const MAX_SECTION: usize = 3 + 0xfff;
@@ -105,8 +106,8 @@ pub(crate) struct Stream {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum StreamKind {
     Video(VideoCodec),
-    /// AAC with ADTS headers.
-    Adts,
+    /// AAC with ADTS headers, and what it is for.
+    Adts(Option<Language>, AudioKind),
     ForeignVideo(&'static str),
     ForeignAudio(&'static str),
     /// Subtitles, cue messages, metadata: neither carried nor missed.
@@ -138,8 +139,16 @@ impl ProgramMap {
         })
     }
 
-    pub(crate) fn audio(&self) -> Option<u16> {
-        self.streams.iter().find(|stream| stream.kind == StreamKind::Adts).map(|stream| stream.pid)
+    /// The AAC tracks in the map's order, each PID once.
+    pub(crate) fn audio(&self) -> impl Iterator<Item = AudioTrack> {
+        self.streams.iter().enumerate().filter_map(|(at, &Stream { pid, kind })| match kind {
+            StreamKind::Adts(language, kind)
+                if self.streams[..at].iter().all(|before| before.pid != pid) =>
+            {
+                Some(AudioTrack { pid, language, kind })
+            }
+            _ => None,
+        })
     }
 }
 
@@ -149,7 +158,7 @@ impl StreamKind {
         match stream_type {
             0x1b => Self::Video(VideoCodec::H264),
             0x24 => Self::Video(VideoCodec::Hevc),
-            0x0f => Self::Adts,
+            0x0f => Self::adts(descriptors),
             0x01 | 0x02 => Self::ForeignVideo("MPEG-2 video"),
             0x10 => Self::ForeignVideo("MPEG-4 part 2 video"),
             0x33 => Self::ForeignVideo("VVC"),
@@ -163,20 +172,37 @@ impl StreamKind {
         }
     }
 
-    fn private(mut descriptors: &[u8]) -> Self {
-        while let Some((&[tag, length], body)) = descriptors.split_first_chunk() {
-            let Some((body, next)) = body.split_at_checked(length.into()) else { break };
-            match (tag, body) {
-                (0x6a, _) | (0x05, b"AC-3") => return Self::ForeignAudio("AC-3"),
-                (0x7a, _) | (0x05, b"EAC3") => return Self::ForeignAudio("E-AC-3"),
-                (0x05, b"Opus") => return Self::ForeignAudio("Opus"),
-                (0x05, b"BSSD") => return Self::ForeignAudio("SMPTE 302M audio"),
-                (0x05, b"AV01") => return Self::ForeignVideo("AV1"),
-                _ => descriptors = next,
-            }
-        }
-        Self::Other
+    /// By the first language of an ISO 639 language descriptor (§2.6.18).
+    fn adts(descriptors: &[u8]) -> Self {
+        let found = self::descriptors(descriptors).find_map(|descriptor| match descriptor {
+            (0x0a, &[a, b, c, audio_type, ..]) => Some(([a, b, c], audio_type)),
+            _ => None,
+        });
+        let (code, audio_type) = found.unwrap_or_default();
+        Self::Adts(Language::from_iso_639_2(code), AudioKind::of(audio_type))
     }
+
+    fn private(descriptors: &[u8]) -> Self {
+        let kind = self::descriptors(descriptors).find_map(|descriptor| match descriptor {
+            (0x6a, _) | (0x05, b"AC-3") => Some(Self::ForeignAudio("AC-3")),
+            (0x7a, _) | (0x05, b"EAC3") => Some(Self::ForeignAudio("E-AC-3")),
+            (0x05, b"Opus") => Some(Self::ForeignAudio("Opus")),
+            (0x05, b"BSSD") => Some(Self::ForeignAudio("SMPTE 302M audio")),
+            (0x05, b"AV01") => Some(Self::ForeignVideo("AV1")),
+            _ => None,
+        });
+        kind.unwrap_or(Self::Other)
+    }
+}
+
+/// Tags and bodies of descriptors, up to one that is cut off.
+fn descriptors(mut bytes: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
+    std::iter::from_fn(move || {
+        let (&[tag, length], body) = bytes.split_first_chunk()?;
+        let (body, next) = body.split_at_checked(length.into())?;
+        bytes = next;
+        Some((tag, body))
+    })
 }
 
 /// table_id_extension and what lies between the header of a section in force and its checksum.

@@ -28,6 +28,7 @@ pub(crate) struct Video {
     started: bool,
     /// The leading pictures that come now refer to pictures before the random access point.
     leading_lost: bool,
+    /// The last decode time, as it was stamped.
     last: Option<MediaTime>,
 }
 
@@ -80,8 +81,9 @@ impl Video {
     /// When the picture is decoded, and how much later it is shown.
     fn place(&mut self, pts: u64, dts: u64, output: &mut Output) -> (MediaTime, MediaTime) {
         let placed = output.place(Track::Video, dts);
-        let last = self.last.replace(placed.time).filter(|_| !placed.new_epoch);
-        let step = last.map_or(MediaTime::ZERO, |last| placed.time - last);
+        let last = self.last.replace(timeline::ticks(dts)).filter(|_| !placed.jumped);
+        let step =
+            last.map_or(MediaTime::ZERO, |last| timeline::wrapped(timeline::ticks(dts) - last));
         let step = step.clamp(MediaTime::ZERO, MAX_STEP);
         output.timeline.expect(Track::Video, placed.time + step);
         let reorder = timeline::wrapped(timeline::ticks(pts) - timeline::ticks(dts));

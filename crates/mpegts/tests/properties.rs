@@ -33,10 +33,13 @@ fn demux(chunks: impl IntoIterator<Item = impl AsRef<[u8]>>) -> (Vec<Event>, Dem
 
 /// What no consumer may ever see.
 fn check_order(events: &[Event]) {
-    let (mut dts, mut pts, mut format, mut started) = (None, None, false, false);
+    let (mut dts, mut pts, mut format, mut started) = (None, BTreeMap::new(), false, false);
     for event in events {
         match event {
-            Event::Epoch => (dts, pts) = (None, None),
+            Event::Epoch => {
+                dts = None;
+                pts.clear();
+            }
             Event::Tracks { .. } => (format, started) = (false, false),
             Event::VideoFormat(..) => format = true,
             Event::Video(unit) => {
@@ -44,11 +47,11 @@ fn check_order(events: &[Event]) {
                 assert!(dts < Some(unit.dts), "{event:?} after {dts:?}");
                 (dts, started) = (Some(unit.dts), true);
             }
-            Event::Audio(frame) => {
-                assert!(pts < Some(frame.pts), "{event:?} after {pts:?}");
-                pts = Some(frame.pts);
+            Event::Audio(pid, frame) => {
+                let last = pts.insert(pid, frame.pts);
+                assert!(last < Some(frame.pts), "{event:?} after {last:?}");
             }
-            Event::AudioFormat(_) | Event::Unsupported(_) => {}
+            Event::AudioFormat(..) | Event::Unsupported(_) => {}
         }
     }
 }
@@ -131,7 +134,7 @@ proptest! {
 fn frame(event: &Event) -> Option<(Bytes, i64)> {
     match event {
         Event::Video(unit) => Some((unit.data.clone(), unit.dts.ticks())),
-        Event::Audio(frame) => Some((frame.data.clone(), frame.pts.ticks())),
+        Event::Audio(_, frame) => Some((frame.data.clone(), frame.pts.ticks())),
         _ => None,
     }
 }

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
-use nowcast_media::VideoCodec;
-use nowcast_mpegts::{Demuxer, Event};
+use nowcast_media::{AacConfig, AudioFrame, Language, MediaTime, VideoCodec};
+use nowcast_mpegts::{AudioKind, AudioTrack, Demuxer, Event};
 use nowcast_testkit::tools::{ffmpeg, ffprobe, run};
 use nowcast_testkit::ts::PACKET;
 
@@ -34,7 +34,7 @@ fn ours(events: &[Event]) -> [Vec<Frame>; 2] {
             Event::Video(unit) => {
                 frames[0].push((unit.pts.ticks(), unit.dts.ticks(), unit.data.len()));
             }
-            Event::Audio(frame) => {
+            Event::Audio(_, frame) => {
                 let pts = frame.pts.ticks();
                 frames[1].push((pts, pts, frame.data.len() + ADTS));
             }
@@ -42,6 +42,11 @@ fn ours(events: &[Event]) -> [Vec<Frame>; 2] {
         }
     }
     from_zero(frames)
+}
+
+/// One audio track that the map says nothing of.
+fn undefined(pid: u16) -> Vec<AudioTrack> {
+    vec![AudioTrack { pid, language: None, kind: AudioKind::Undefined }]
 }
 
 fn theirs(stream: &[u8]) -> [Vec<Frame>; 2] {
@@ -146,7 +151,7 @@ fn every_frame_of_ffmpegs_streams_is_found_with_its_times() {
         let stream = ffmpeg(&format!("{} {options} -c:a aac -f mpegts", source(rate, sample_rate)));
         let events = check(name, &stream);
         let codec = if options == X265 { VideoCodec::Hevc } else { VideoCodec::H264 };
-        assert_eq!(events[0], Event::Tracks { video: Some(codec), audio: true });
+        assert_eq!(events[0], Event::Tracks { video: Some(codec), audio: undefined(257) });
         // Those that prove the muxer's habit, and those that fill their last packet exactly.
         let late = late_pictures(&stream, 256);
         assert!(late < 4 + events.len() / 100, "{name}: {late} pictures came late");
@@ -186,10 +191,48 @@ fn either_track_alone_is_a_stream() {
     let video = ffmpeg(&format!("{} {X264} -an -f mpegts", source("30", 48_000)));
     assert_eq!(
         check("video", &video)[0],
-        Event::Tracks { video: Some(VideoCodec::H264), audio: false }
+        Event::Tracks { video: Some(VideoCodec::H264), audio: vec![] }
     );
     let audio = ffmpeg(&format!("{} -vn -c:a aac -f mpegts", source("30", 48_000)));
-    assert_eq!(check("audio", &audio)[0], Event::Tracks { video: None, audio: true });
+    assert_eq!(check("audio", &audio)[0], Event::Tracks { video: None, audio: undefined(256) });
+}
+
+#[test]
+fn every_audio_track_is_carried_under_its_language() {
+    let stream = ffmpeg(&format!(
+        "{} -f lavfi -i sine=220:sample_rate=44100 -map 0 -map 1 -map 2 -shortest {X264} -c:a aac \
+         -metadata:s:a:0 language=eng -metadata:s:a:1 language=ger \
+         -disposition:a:1 visual_impaired -f mpegts",
+        source("30", 48_000)
+    ));
+    let (events, _) = demux(&stream);
+    let track = |pid, tag, kind| {
+        let language = Language::from_iso_639_2(tag);
+        AudioTrack { pid, language, kind }
+    };
+    let audio = vec![
+        track(257, *b"eng", AudioKind::Undefined),
+        track(258, *b"deu", AudioKind::VisualImpairedCommentary),
+    ];
+    assert_eq!(events[0], Event::Tracks { video: Some(VideoCodec::H264), audio });
+    for (pid, sample_rate) in [(257, 48_000), (258, 44_100)] {
+        let format = AacConfig { object_type: 2, sample_rate, channels: 1 };
+        assert!(events.contains(&Event::AudioFormat(pid, format)), "PID {pid}");
+        let frames: Vec<&AudioFrame> = events
+            .iter()
+            .filter_map(|event| match event {
+                Event::Audio(of, frame) if *of == pid => Some(frame),
+                _ => None,
+            })
+            .collect();
+        let (first, last) = (frames[0].pts, frames[frames.len() - 1].pts);
+        let counted = MediaTime::from_scale(
+            (frames.len() as i64 - 1) * 1024,
+            sample_rate.try_into().unwrap(),
+        );
+        assert!((last - first - counted).ticks().abs() <= 2, "PID {pid}: a frame is missing");
+        assert!(frames.len() as u32 >= 29 * sample_rate / 10_240, "PID {pid}: {}", frames.len());
+    }
 }
 
 #[test]
@@ -201,7 +244,7 @@ fn of_several_programs_the_first_with_video_is_taken() {
     ));
     let (events, _) = demux(&stream);
     let [video, audio] = ours(&events);
-    assert_eq!(events[0], Event::Tracks { video: Some(VideoCodec::H264), audio: true });
+    assert_eq!(events[0], Event::Tracks { video: Some(VideoCodec::H264), audio: undefined(258) });
     assert_eq!(video.len(), 90);
     assert!((140..145).contains(&audio.len()), "{}", audio.len());
 }
@@ -232,7 +275,7 @@ fn audio_that_cannot_be_carried_is_named_and_the_picture_goes_on() {
     }
     let stream = ffmpeg(&format!("{} -c:v mpeg2video -c:a aac -f mpegts", source("30", 48_000)));
     let (events, _) = demux(&stream);
-    assert_eq!(events[0], Event::Tracks { video: None, audio: true });
+    assert_eq!(events[0], Event::Tracks { video: None, audio: undefined(257) });
     assert_eq!(
         events[1],
         Event::Unsupported(

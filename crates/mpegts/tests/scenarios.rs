@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use nowcast_media::{AccessUnit, VideoCodec, hevc, nal};
-use nowcast_mpegts::{Demuxer, Event, Health};
+use nowcast_media::{AccessUnit, Language, VideoCodec, hevc, nal};
+use nowcast_mpegts::{AudioKind, AudioTrack, Demuxer, Event, Health, MAX_AUDIO};
 use nowcast_testkit::tools::ffmpeg;
 use nowcast_testkit::ts::{PACKET, Pes, TsWriter};
 
@@ -61,6 +61,14 @@ impl Link {
     fn health(&self) -> Health {
         self.demuxer.health()
     }
+}
+
+fn tracks(audio: &[(u16, Option<&[u8; 3]>)]) -> Event {
+    let track = |&(pid, code): &(u16, Option<&[u8; 3]>)| {
+        let language = code.and_then(|code| Language::from_iso_639_2(*code));
+        AudioTrack { pid, language, kind: AudioKind::Undefined }
+    };
+    Event::Tracks { video: Some(VideoCodec::H264), audio: audio.iter().map(track).collect() }
 }
 
 fn pictures(events: &[Event]) -> Vec<&AccessUnit> {
@@ -142,7 +150,7 @@ fn a_lost_packet_damages_its_picture_and_no_other() {
 fn a_new_version_of_the_map_changes_the_tracks_and_names_what_cannot_be_carried() {
     let mut link = Link::new();
     let events = link.picture(3, 20);
-    assert_eq!(events[0], Event::Tracks { video: Some(VideoCodec::H264), audio: true });
+    assert_eq!(events[0], tracks(&[(AUDIO, None)]));
     link.writer.pmt(MAP, 1, 0, &[(0x1b, VIDEO, &[]), (0x0f, AUDIO, &[])]);
     let same = link.send();
     assert!(
@@ -155,13 +163,67 @@ fn a_new_version_of_the_map_changes_the_tracks_and_names_what_cannot_be_carried(
         link.writer.pmt(MAP, 1, 1, streams);
     }
     let message = "Opus on PID 257 cannot be carried; set the encoder's audio to AAC in ADTS";
-    assert_eq!(
-        link.send(),
-        [
-            Event::Tracks { video: Some(VideoCodec::H264), audio: false },
-            Event::Unsupported(message.to_owned()),
-        ]
-    );
+    assert_eq!(link.send(), [tracks(&[]), Event::Unsupported(message.to_owned()),]);
+}
+
+#[test]
+fn audio_tracks_are_taken_in_the_maps_order_each_once_and_eight_at_the_most() {
+    let mut link = Link::new();
+    link.picture(3, 20);
+    let english = [0x52, 1, 7, 0x0a, 4, b'e', b'n', b'g', 0];
+    let mut streams: Vec<(u8, u16, &[u8])> = vec![(0x1b, VIDEO, &[])];
+    // A language descriptor behind another, one that is cut off, and a PID twice.
+    streams.extend([(0x0f, 0x120, &english[..]), (0x0f, AUDIO, &[0x0a, 4, b'd'])]);
+    streams.extend([(0x0f, AUDIO, &english[..]), (0x0f, 0x130, &[0x0a, 4, b'F', b'R', b'A', 9])]);
+    link.writer.pmt(MAP, 1, 1, &streams);
+    link.writer.pmt(MAP, 1, 1, &streams);
+    let expected = [(0x120, Some(b"eng")), (AUDIO, None), (0x130, Some(b"fra"))];
+    assert_eq!(link.send(), [tracks(&expected)]);
+
+    streams.extend((0x140..0x150).map(|pid| (0x0f, pid, &[][..])));
+    link.writer.pmt(MAP, 1, 2, &streams);
+    link.writer.pmt(MAP, 1, 2, &streams);
+    let events = link.send();
+    let Event::Tracks { audio, .. } = &events[0] else { panic!("{events:?}") };
+    assert_eq!(audio.len(), MAX_AUDIO);
+    assert!(matches!(&events[1], Event::Unsupported(why) if why.contains("first 8 audio")));
+    assert_eq!(events.len(), 2);
+}
+
+/// An encoder that is set up anew while it stays connected: other PIDs and another clock at once.
+#[test]
+fn a_track_on_a_new_pid_takes_the_clock_over_from_the_one_that_has_gone() {
+    let mut link = Link::new();
+    // Silence of two samples a frame: a header, and nothing.
+    let frame = [0xff, 0xf1, 0x4c, 0x80, 1, 0x1f, 0xfc, 0x21];
+    let audio = |link: &mut Link, pid, pts| {
+        let payload = frame.repeat(4);
+        let pes = Pes { pid, stream_id: 0xc0, pts: Some(pts), payload: &payload, ..Pes::default() };
+        link.writer.pes(pes);
+    };
+    for at in 0..10 {
+        link.picture(3, 20);
+        audio(&mut link, AUDIO, 90_000 + at * 7680);
+    }
+    for version in [1, 1] {
+        link.writer.pmt(MAP, 1, version, &[(0x1b, VIDEO, &[]), (0x0f, 0x140, &[])]);
+    }
+    link.pictures += 1_000_000;
+    let jumped = 90_000 + link.pictures * 3000;
+    for at in 0..4 {
+        audio(&mut link, 0x140, jumped + at * 7680);
+    }
+    let mut events = link.send();
+    for _ in 0..4 {
+        events.extend(link.picture(3, 20));
+    }
+    assert_eq!(events.iter().filter(|event| **event == Event::Epoch).count(), 1);
+    let first_sound = events.iter().rev().find_map(|event| match event {
+        Event::Audio(0x140, frame) => Some(frame.pts),
+        _ => None,
+    });
+    let apart = pictures(&events).last().unwrap().dts - first_sound.unwrap();
+    assert!(apart.ticks().abs() < 90_000, "{apart:?} between picture and sound");
 }
 
 #[test]
@@ -201,7 +263,7 @@ fn a_restarted_source_makes_one_epoch_and_its_tracks_stay_together() {
             .iter()
             .filter_map(|event| match event {
                 Event::Video(unit) => Some(unit.dts.ticks()),
-                Event::Audio(frame) => Some(frame.pts.ticks()),
+                Event::Audio(_, frame) => Some(frame.pts.ticks()),
                 _ => None,
             })
             .collect();

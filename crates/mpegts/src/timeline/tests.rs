@@ -23,7 +23,7 @@ impl Source {
         self.epochs += usize::from(placed.new_epoch);
         let step = MediaTime::from_ticks(match track {
             Track::Video => FRAME,
-            Track::Audio => AUDIO,
+            Track::Audio(_) => AUDIO,
         });
         self.timeline.expect(track, placed.time + step);
         let time = self.timeline.rising(track, placed.time).ticks();
@@ -39,7 +39,7 @@ impl Source {
             self.now += Duration::from_micros(33_333);
             self.send(Track::Video, time);
             while audio <= time - lag {
-                self.send(Track::Audio, audio);
+                self.send(Track::Audio(1), audio);
                 audio += AUDIO;
             }
         }
@@ -70,11 +70,11 @@ fn a_jump_of_both_tracks_makes_one_epoch_whichever_way_and_whichever_track_comes
             let mut stale = Vec::new();
             let mut audio = heard - (heard - 1_000_000) % AUDIO + AUDIO;
             while audio < end {
-                stale.push(source.send(Track::Audio, audio) - audio);
+                stale.push(source.send(Track::Audio(1), audio) - audio);
                 audio += AUDIO;
             }
             source.send(Track::Video, end + jump + FRAME);
-            let next = source.send(Track::Audio, audio + jump);
+            let next = source.send(Track::Audio(1), audio + jump);
             assert_eq!(source.epochs, 1, "a jump of {jump} with {lag} of lag");
             // Modulo the wrap, old stamps are carried over by the jump, and new ones are taken as they are.
             let carried = first - end;
@@ -86,7 +86,7 @@ fn a_jump_of_both_tracks_makes_one_epoch_whichever_way_and_whichever_track_comes
     let mut source = Source::new();
     source.run(1_000_000, 90, 0);
     let end = 1_000_000 + 90 * FRAME;
-    let heard = source.send(Track::Audio, 500_000);
+    let heard = source.send(Track::Audio(1), 500_000);
     let stale = source.send(Track::Video, end);
     let fresh = source.send(Track::Video, 500_000 + FRAME);
     assert_eq!(source.epochs, 1);
@@ -101,7 +101,7 @@ fn a_track_that_does_not_follow_stays_in_step() {
     source.run(1_000_000, 90, 0);
     for unit in 0..300 {
         let video = source.send(Track::Video, 50_000_000 + unit * FRAME);
-        let audio = source.send(Track::Audio, 1_000_000 + 90 * FRAME + unit * FRAME);
+        let audio = source.send(Track::Audio(1), 1_000_000 + 90 * FRAME + unit * FRAME);
         assert!((video - audio).abs() < 2 * FRAME, "{video} and {audio}");
     }
     assert_eq!(source.epochs, 1);
@@ -132,4 +132,23 @@ fn times_that_fall_back_a_little_rise_all_the_same() {
 
 fn of(source: &Source, wanted: impl Fn(Track) -> bool) -> Vec<i64> {
     source.units.iter().filter(|unit| wanted(unit.0)).map(|unit| unit.1).collect()
+}
+
+#[test]
+fn tracks_that_jump_one_after_the_other_make_one_epoch_in_any_order() {
+    let mut tracks = [Track::Video, Track::Audio(1), Track::Audio(2), Track::Audio(3)];
+    for jump in [-90_000_000, -90_000, 135_000, 900_000] {
+        tracks.rotate_left(1);
+        let mut source = Source::new();
+        for round in 0..60 {
+            source.now += Duration::from_millis(20);
+            // One track a round goes over to the new clock.
+            let over = |at: usize| i64::from(round >= 50 + at as i64) * jump;
+            let send = |(at, &track)| source.send(track, 1_000_000 + round * 1800 + over(at));
+            let times: Vec<i64> = tracks.iter().enumerate().map(send).collect();
+            let apart = times.iter().max().unwrap() - times.iter().min().unwrap();
+            assert!(apart <= 2 * FRAME, "{apart} apart in round {round}, a jump of {jump}");
+        }
+        assert_eq!(source.epochs, 1, "{tracks:?}, a jump of {jump}");
+    }
 }
