@@ -64,8 +64,9 @@ pub struct Publisher {
     pub kick: tokio::sync::oneshot::Sender<()>,
 }
 
-/// Events between a publisher's session and its stream's task: about 4 s of a 60 fps source with audio.
-pub const SOURCE_QUEUE: usize = 512;
+/// Events between a publisher's session and its stream's task: about 9 s of a 60 fps source with one
+/// audio track, 2 s of one with eight.
+pub const SOURCE_QUEUE: usize = 1024;
 
 /// What is known of a publisher's connection and of its source.
 #[derive(Clone, Debug, Default, serde::Serialize)]

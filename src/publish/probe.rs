@@ -1,7 +1,7 @@
 //! Waits until a source has said all that its stream's grid depends on.
 
 use nowcast_media::{AacConfig, FrameRate, MediaTime, ParameterSets, VideoFormat};
-use nowcast_mpegts::Event;
+use nowcast_mpegts::{AudioTrack, Event};
 
 /// What a source turned out to be, and the events that were held back meanwhile.
 #[derive(Debug)]
@@ -9,18 +9,37 @@ pub(super) struct Source {
     pub(super) sets: ParameterSets,
     pub(super) format: VideoFormat,
     pub(super) rate: FrameRate,
-    pub(super) audio: Option<AacConfig>,
+    /// Its audio tracks; those whose format did not come in time have none.
+    pub(super) audio: Vec<SourceAudio>,
     pub(super) held: Vec<Event>,
     /// Unix time in microseconds at which the first picture came.
     pub(super) began: i64,
 }
 
+/// An audio track of a source.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SourceAudio {
+    pub(super) track: AudioTrack,
+    /// Once its first frame came.
+    pub(super) config: Option<AacConfig>,
+}
+
+/// Takes over the tracks that a source has from now on; what is known of those that stay is kept.
+pub(super) fn update_audio(audio: &mut Vec<SourceAudio>, tracks: &[AudioTrack]) {
+    let known = std::mem::take(audio);
+    audio.extend(tracks.iter().map(|&track| {
+        let same = known.iter().find(|one| one.track.pid == track.pid);
+        SourceAudio { track, config: same.and_then(|one| one.config) }
+    }));
+}
+
 /// Collects the first events of a source.
 #[derive(Debug, Default)]
 pub(super) struct Probe {
-    tracks: Option<(bool, bool)>,
+    /// Whether there is video, once the tracks are known.
+    has_video: Option<bool>,
     video: Option<(ParameterSets, VideoFormat)>,
-    audio: Option<AacConfig>,
+    audio: Vec<SourceAudio>,
     decode_times: Vec<MediaTime>,
     held: Vec<Event>,
     unsupported: Option<String>,
@@ -39,9 +58,16 @@ impl Probe {
     /// everything is known.
     pub(super) fn push(&mut self, event: Event, now: i64) -> Option<Source> {
         match &event {
-            Event::Tracks { video, audio } => self.tracks = Some((video.is_some(), *audio)),
+            Event::Tracks { video, audio } => {
+                self.has_video = Some(video.is_some());
+                update_audio(&mut self.audio, audio);
+            }
             Event::VideoFormat(sets, format) => self.video = Some((sets.clone(), format.clone())),
-            Event::AudioFormat(config) => self.audio = Some(*config),
+            Event::AudioFormat(pid, config) => {
+                if let Some(one) = self.audio.iter_mut().find(|one| one.track.pid == *pid) {
+                    one.config = Some(*config);
+                }
+            }
             Event::Unsupported(reason) => self.unsupported = Some(reason.clone()),
             Event::Video(unit) => {
                 if self.decode_times.is_empty() {
@@ -54,9 +80,9 @@ impl Probe {
                 self.decode_times.clear();
                 self.held.clear();
             }
-            Event::Audio(_) => {}
+            Event::Audio(..) => {}
         }
-        let kept = matches!(event, Event::Video(_) | Event::Audio(_));
+        let kept = matches!(event, Event::Video(_) | Event::Audio(..));
         if kept && !self.decode_times.is_empty() {
             self.held.push(event);
         }
@@ -66,32 +92,32 @@ impl Probe {
         }
         let (sets, format) = self.video.take()?;
         let held = std::mem::take(&mut self.held);
-        Some(Source { sets, format, rate, audio: self.audio, held, began: self.began })
+        let audio = std::mem::take(&mut self.audio);
+        Some(Source { sets, format, rate, audio, held, began: self.began })
     }
 
     /// Why nothing has come of this source after so long a wait, and what to do.
     pub(super) fn complaint(&self) -> String {
-        match (self.tracks, &self.unsupported) {
+        match (self.has_video, &self.unsupported) {
             (None, _) => "the publisher sends no MPEG-TS program: choose MPEG-TS as the container \
                           (OBS does it for srt:// by itself; ffmpeg with -f mpegts)"
                 .to_owned(),
-            (Some((false, _)), Some(reason)) => reason.clone(),
-            (Some((false, _)), None) => "the publisher sends no video: nowcast needs an H.264 or \
+            (Some(false), Some(reason)) => reason.clone(),
+            (Some(false), None) => "the publisher sends no video: nowcast needs an H.264 or \
                                          HEVC track in the MPEG-TS; add one"
                 .to_owned(),
-            (Some((true, _)), _) => "no key frame has come: set the encoder's key-frame interval \
+            (Some(true), _) => "no key frame has come: set the encoder's key-frame interval \
                                      to 2 s, and let it repeat its parameter sets with each key frame"
                 .to_owned(),
         }
     }
 
     fn audio_settled(&self) -> bool {
-        let wanted = self.tracks.is_some_and(|(_, audio)| audio);
         let (Some(first), Some(last)) = (self.decode_times.first(), self.decode_times.last())
         else {
             return false;
         };
-        !wanted || self.audio.is_some() || *last - *first >= AUDIO_WAIT
+        self.audio.iter().all(|one| one.config.is_some()) || *last - *first >= AUDIO_WAIT
     }
 
     /// The announced frame rate if the decode times do not contradict it, else the measured one.
@@ -131,7 +157,7 @@ mod tests {
     ) -> Option<String> {
         let mut probe = Probe::default();
         assert!(
-            probe.push(Event::Tracks { video: Some(VideoCodec::H264), audio: false }, 0).is_none()
+            probe.push(Event::Tracks { video: Some(VideoCodec::H264), audio: vec![] }, 0).is_none()
         );
         let format = VideoFormat {
             codec: VideoCodec::H264,

@@ -10,20 +10,20 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
-use nowcast_cmaf::{AudioPackager, Cut, PackageError, VideoPackager, video_init};
+use nowcast_cmaf::{Cut, PackageError, VideoPackager, video_init};
 use nowcast_hls::{Profile, RenditionReport};
-use nowcast_media::{
-    AacConfig, AccessUnit, AudioFrame, Grid, MediaTime, ParameterSets, VideoCodec, VideoFormat,
-};
+use nowcast_media::{AccessUnit, Grid, MediaTime, ParameterSets, VideoCodec, VideoFormat};
 use tokio::sync::watch;
 
-use super::probe::Source;
+use super::probe::{Source, SourceAudio};
 use super::rendition::{Packager, Rendition};
 use super::timeline::Timeline;
 use super::variants::Variants;
 use crate::config::{Mode, StreamConfig};
 use crate::flow::{Compressed, EncodedFrame, RenditionStatus, Session};
 use crate::ladder::Rung;
+
+pub(super) use sound::{Carried, Sound};
 
 /// A live session: the single writer of all its renditions.
 #[derive(Debug)]
@@ -39,11 +39,10 @@ pub(super) struct LiveSession {
     formats: Vec<Option<VideoFormat>>,
     source_codec: VideoCodec,
     source_sets: ParameterSets,
-    audio: Option<Rendition>,
-    /// The audio's format, frozen for the session's life.
-    audio_config: Option<AacConfig>,
-    /// The source's audio has that format.
-    audio_carried: bool,
+    /// The audio tracks, frozen for the session's life; the first is what plays unasked.
+    audio: Vec<Sound>,
+    /// The audio that the source has now.
+    source_audio: Vec<SourceAudio>,
     timeline: Timeline,
     /// Unix time in microseconds of the timeline's zero; moves only at a discontinuity.
     anchor: i64,
@@ -56,8 +55,6 @@ pub(super) struct LiveSession {
     awaits_key_frame: bool,
     /// When the pictures that are being encoded came in, by frame index.
     arrivals: VecDeque<(i64, Instant)>,
-    /// Audio whose place is not known yet: see [`LiveSession::audio`].
-    waiting_audio: VecDeque<AudioFrame>,
 }
 
 /// Pictures whose arrival is remembered: 4 s at 60 fps.
@@ -115,9 +112,8 @@ impl LiveSession {
             source_codec: source.format.codec,
             source_sets: source.sets.clone(),
             video,
-            audio: None,
-            audio_config: None,
-            audio_carried: true,
+            audio: Sound::of(&source.audio, grid, profile),
+            source_audio: source.audio.clone(),
             timeline: Timeline::default(),
             anchor: 0,
             video_end: MediaTime::ZERO,
@@ -127,14 +123,7 @@ impl LiveSession {
             },
             awaits_key_frame: true,
             arrivals: VecDeque::new(),
-            waiting_audio: VecDeque::new(),
         };
-        if let Some(config) = source.audio {
-            let mut packager = Packager::Audio(AudioPackager::new(config, grid));
-            packager.begin_at(MediaTime::ZERO);
-            session.audio = Some(Rendition::new("audio", packager, config.sample_rate, profile));
-            session.set_audio_format(config);
-        }
         if config.mode == Mode::Passthrough {
             session.set_video_format(0, &source.sets);
         }
@@ -149,21 +138,22 @@ impl LiveSession {
     ///
     /// Answers the frame index at which it begins.
     pub(super) fn restart(&mut self, now_unix_micros: i64) -> i64 {
-        let audio_end = self.audio.as_ref().map_or(MediaTime::ZERO, |audio| audio.packager.end());
-        let end = self.video_end.max(audio_end);
+        let audio_end = self.audio.iter().map(|sound| sound.rendition.packager.end()).max();
+        let end = self.video_end.max(audio_end.unwrap_or_default());
         let mut index = self.grid.rate.nearest_frame(end);
         if self.grid.rate.frame_start(index) < end {
             index += 1;
         }
         let begin = self.grid.rate.frame_start(index);
-        for rendition in self.video.iter_mut().chain(&mut self.audio) {
+        let anchor = self.anchor;
+        for rendition in self.all_mut() {
             rendition.packager.restart();
-            rendition.drain(self.anchor);
+            rendition.drain(anchor);
             rendition.mark_discontinuity();
             rendition.packager.begin_at(begin);
         }
         self.timeline.begin_epoch(begin);
-        self.waiting_audio.clear();
+        self.audio.iter_mut().for_each(Sound::forget_waiting);
         self.video_end = begin;
         self.next_cut = match self.mode {
             Mode::Transcode => index + i64::from(self.grid.segment_frames),
@@ -269,9 +259,10 @@ impl LiveSession {
 
     /// Ends every playlist.
     pub(super) fn end(&mut self) {
-        for rendition in self.video.iter_mut().chain(&mut self.audio) {
+        let anchor = self.anchor;
+        for rendition in self.all_mut() {
             rendition.packager.restart();
-            rendition.drain(self.anchor);
+            rendition.drain(anchor);
             rendition.end();
         }
         self.show(u32::MAX);
@@ -296,12 +287,16 @@ impl LiveSession {
     }
 
     fn all(&self) -> impl Iterator<Item = &Rendition> {
-        self.video.iter().chain(&self.audio)
+        self.video.iter().chain(self.audio.iter().map(|sound| &sound.rendition))
+    }
+
+    fn all_mut(&mut self) -> impl Iterator<Item = &mut Rendition> {
+        self.video.iter_mut().chain(self.audio.iter_mut().map(|sound| &mut sound.rendition))
     }
 
     fn set_anchor(&mut self, unix_micros: i64) {
         self.anchor = unix_micros;
-        for rendition in self.video.iter_mut().chain(&mut self.audio) {
+        for rendition in self.all_mut() {
             rendition.packager.set_anchor(unix_micros);
         }
     }
@@ -323,7 +318,7 @@ impl LiveSession {
     fn publish(&mut self, cause: Option<(usize, Instant)>) {
         let anchor = self.anchor;
         let mut changed = 0_u32;
-        for (at, rendition) in self.video.iter_mut().chain(&mut self.audio).enumerate() {
+        for (at, rendition) in self.all_mut().enumerate() {
             changed |= u32::from(rendition.drain(anchor)) << at.min(31);
         }
         if changed == 0 {
@@ -337,9 +332,9 @@ impl LiveSession {
         }
         if self.all().all(Rendition::playable) {
             let nominal: Vec<_> = self.rungs.iter().map(|rung| rung.bitrate).collect();
-            let audio = self.audio.as_ref().zip(self.audio_config);
             let prefix = &self.shared.prefix;
-            let update = self.variants.update(prefix, self.grid.rate, &self.video, &nominal, audio);
+            let rate = self.grid.rate;
+            let update = self.variants.update(prefix, rate, &self.video, &nominal, &self.audio);
             if let Some(text) = update {
                 self.multivariant.send_replace(Some(Compressed::new(text)));
             }

@@ -174,20 +174,24 @@ impl Task {
                     }
                 },
             },
-            Event::Audio(frame) => session.audio(frame),
+            Event::Audio(pid, frame) => session.audio(pid, frame),
             Event::VideoFormat(sets, format) => {
                 self.handle_format(&sets, format.codec);
                 Ok(())
             }
-            Event::AudioFormat(config) => {
-                self.handle_audio_format(config);
+            Event::AudioFormat(pid, config) => {
+                self.handle_audio_format(pid, config);
+                Ok(())
+            }
+            Event::Tracks { audio, .. } => {
+                session.audio_tracks(&audio);
                 Ok(())
             }
             Event::Epoch => {
                 session.epoch(unix_micros());
                 Ok(())
             }
-            Event::Tracks { .. } | Event::Unsupported(_) => Ok(()),
+            Event::Unsupported(_) => Ok(()),
         };
         self.handle_package_result(result);
         self.note_playable();

@@ -1,9 +1,11 @@
 //! What the multivariant playlist declares of a session's renditions.
 
 use nowcast_hls::multivariant::{AudioRendition, Variant, render};
-use nowcast_media::{AacConfig, FrameRate};
+use nowcast_media::FrameRate;
+use nowcast_mpegts::AudioKind;
 
 use super::rendition::Rendition;
+use super::session::Sound;
 
 /// Bits a second that boxes add to a rendition, at the most: 350 bytes a part, 5 parts a second.
 const OVERHEAD: u64 = 14_000;
@@ -32,24 +34,27 @@ impl Variants {
         rate: FrameRate,
         video: &[Rendition],
         nominal: &[u64],
-        audio: Option<(&Rendition, AacConfig)>,
+        audio: &[Sound],
     ) -> Option<String> {
-        let sound = audio.map_or_else(Rates::default, |(rendition, _)| measured(rendition));
-        let needed = |rendition: &Rendition| {
+        // A variant is as large as with the largest audio of its group (§4.4.6.2).
+        let sound = audio.iter().map(|sound| measured(&sound.rendition));
+        let sound = sound.fold(Rates::default(), |a, b| Rates {
+            peak: a.peak.max(b.peak),
+            average: a.average.max(b.average),
+        });
+        let with_video = video.iter().map(|rendition| {
             let own = measured(rendition);
             Rates { peak: own.peak + sound.peak, average: own.average + sound.average }
-        };
-        let told = self.declared.len() == video.len();
-        let holds = |(rendition, declared): (&Rendition, &Rates)| {
-            let needed = needed(rendition);
+        });
+        let needed: Vec<_> = with_video.chain(audio.first().map(|_| sound)).collect();
+        let holds = |(needed, declared): (&Rates, &Rates)| {
             needed.peak <= declared.peak && needed.average <= declared.average
         };
-        if told && video.iter().zip(&self.declared).all(holds) {
+        if self.declared.len() == needed.len() && needed.iter().zip(&self.declared).all(holds) {
             return None;
         }
-        self.declared.resize(video.len(), Rates::default());
-        for (at, (rendition, declared)) in video.iter().zip(&mut self.declared).enumerate() {
-            let needed = needed(rendition);
+        self.declared.resize(needed.len(), Rates::default());
+        for (at, (needed, declared)) in needed.iter().zip(&mut self.declared).enumerate() {
             let nominal = nominal.get(at).map_or_else(Rates::default, |bitrate| Rates {
                 peak: bitrate * 23 / 20 + OVERHEAD + sound.peak * 21 / 20,
                 average: bitrate * 21 / 20 + OVERHEAD + sound.average * 21 / 20,
@@ -65,49 +70,87 @@ impl Variants {
         Some(self.text(prefix, rate, video, audio))
     }
 
-    fn text(
-        &self,
-        prefix: &str,
-        rate: FrameRate,
-        video: &[Rendition],
-        audio: Option<(&Rendition, AacConfig)>,
-    ) -> String {
-        let uri = |rendition: &Rendition| format!("{prefix}/{}/index.m3u8", rendition.status.name);
-        let variants: Vec<_> = video
+    fn text(&self, prefix: &str, rate: FrameRate, video: &[Rendition], audio: &[Sound]) -> String {
+        let mut audio_codecs: Vec<_> = audio.iter().map(|it| it.config.codec_string()).collect();
+        audio_codecs.sort_unstable();
+        audio_codecs.dedup();
+        let variant = |rendition: &Rendition, declared: &Rates| Variant {
+            uri: uri(prefix, rendition),
+            stable_id: rendition.status.name.clone(),
+            bandwidth: declared.peak.max(declared.average),
+            average_bandwidth: declared.average,
+            codecs: audio_codecs.clone(),
+            resolution: None,
+            frame_rate: None,
+            video_range: None,
+            audio_group: audio.first().map(|_| GROUP.to_owned()),
+        };
+        let mut declared = self.declared.iter();
+        let mut variants: Vec<_> = video
             .iter()
-            .zip(&self.declared)
+            .zip(&mut declared)
             .map(|(rendition, declared)| {
-                let mut codecs = vec![rendition.status.codecs.clone()];
-                codecs.extend(audio.map(|(_, config)| config.codec_string()));
-                Variant {
-                    uri: uri(rendition),
-                    stable_id: rendition.status.name.clone(),
-                    bandwidth: declared.peak.max(declared.average),
-                    average_bandwidth: declared.average,
-                    codecs,
-                    resolution: Some((rendition.status.width, rendition.status.height)),
-                    frame_rate: Some(rate),
-                    video_range: None,
-                    audio_group: audio.map(|_| "audio".to_owned()),
-                }
+                let mut variant = variant(rendition, declared);
+                variant.codecs.insert(0, rendition.status.codecs.clone());
+                variant.resolution = Some((rendition.status.width, rendition.status.height));
+                variant.frame_rate = Some(rate);
+                variant
             })
             .collect();
-        let audio: Vec<_> = audio
-            .iter()
-            .map(|(rendition, config)| AudioRendition {
-                uri: uri(rendition),
-                group: "audio".to_owned(),
-                name: "Audio".to_owned(),
-                stable_id: rendition.status.name.clone(),
-                language: None,
-                channels: match config.channels {
-                    7 => 8,
-                    channels => u32::from(channels),
-                },
-            })
-            .collect();
-        render(&variants, &audio)
+        // Last of all: nobody who can have a picture begins without.
+        let without_video = audio.first().zip(declared.next());
+        variants.extend(without_video.map(|(sound, declared)| variant(&sound.rendition, declared)));
+        render(&variants, &audio_group(prefix, audio))
     }
+}
+
+/// All audio is AAC, so that one group holds every track.
+const GROUP: &str = "audio";
+
+/// The group's members, told apart by their names; a player chooses by itself between those that
+/// differ in language or in whom they are for (§4.4.6.1.1).
+fn audio_group(prefix: &str, audio: &[Sound]) -> Vec<AudioRendition> {
+    let mut group: Vec<AudioRendition> = Vec::new();
+    for Sound { rendition, track, config, .. } in audio {
+        let (suffix, characteristics) = match track.kind {
+            AudioKind::Undefined => ("", None),
+            AudioKind::CleanEffects => (" (effects)", None),
+            AudioKind::HearingImpaired => {
+                (" (clear speech)", Some("public.accessibility.enhances-speech-intelligibility"))
+            }
+            AudioKind::VisualImpairedCommentary => {
+                (" (described)", Some("public.accessibility.describes-video"))
+            }
+        };
+        let language = track.language.map(|language| language.tag.to_owned());
+        let characteristics = characteristics.map(str::to_owned);
+        let mut name = track.language.map_or("Audio", |language| language.name).to_owned() + suffix;
+        if group.iter().any(|other| other.name == name) {
+            name = format!("{name} {}", group.len() + 1);
+        }
+        let alike = |other: &AudioRendition| {
+            other.language == language && other.characteristics == characteristics
+        };
+        group.push(AudioRendition {
+            uri: uri(prefix, rendition),
+            group: GROUP.to_owned(),
+            name,
+            stable_id: rendition.status.name.clone(),
+            default: group.is_empty(),
+            autoselect: !group.iter().any(alike),
+            language,
+            characteristics,
+            channels: match config.channels {
+                7 => 8,
+                channels => u32::from(channels),
+            },
+        });
+    }
+    group
+}
+
+fn uri(prefix: &str, rendition: &Rendition) -> String {
+    format!("{prefix}/{}/index.m3u8", rendition.status.name)
 }
 
 fn measured(rendition: &Rendition) -> Rates {

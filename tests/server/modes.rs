@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use super::harness::{Server, open_stream};
 use super::media::assert_whole;
 use super::player::{Followed, Master};
-use super::source::{AAC, H264, Sender, clip, usual};
+use super::source::{AAC, H264, Sender, clip, made, usual};
+use nowcast_testkit::tools::run;
 
 const PASSTHROUGH: &str = "mode = \"passthrough\"";
 
@@ -126,4 +127,42 @@ fn the_usual_stream_keeps_its_cadence_for_a_while() {
     let master = Master::of(&server, "a", 20);
     let followed = master.follow(&server, segments(3));
     assert_whole(&master, &followed);
+}
+
+#[test]
+fn every_audio_track_is_a_rendition_of_its_own_beside_the_picture() {
+    let server = Server::start(&(open_stream("t", "") + &open_stream("p", PASSTHROUGH)));
+    let tones = "-f lavfi -i sine=440:sample_rate=48000 -f lavfi -i sine=880:sample_rate=44100";
+    let clip = made(
+        "bilingual",
+        &format!(
+            "-f lavfi -i testsrc2=size=320x180:rate=30 {tones} -t 40 -map 0 -map 1 -map 2 {H264} {AAC} \
+             -ac:a:0 2 -metadata:s:a:0 language=eng -metadata:s:a:1 language=ger"
+        ),
+    );
+    for name in ["t", "p"] {
+        let sender = Sender::ffmpeg(&server, name, &clip);
+        let master = Master::of(&server, name, 20);
+        let [english, german] = master.audio.as_slice() else { panic!("{:?}", master.audio) };
+        for (track, (language, label, stable, channels)) in
+            [(english, ("en", "English", "audio", "2")), (german, ("de", "German", "audio-2", "1"))]
+        {
+            assert_eq!((track.get("LANGUAGE"), track.get("NAME")), (language, label));
+            assert_eq!((track.get("GROUP-ID"), track.get("AUTOSELECT")), ("audio", "YES"));
+            assert_eq!(
+                (track.get("STABLE-RENDITION-ID"), track.get("CHANNELS")),
+                (stable, channels)
+            );
+        }
+        let followed = master.follow(&server, segments(4));
+        assert_whole(&master, &followed);
+        // A player that is not ours finds the picture and both tracks, each what the source sent.
+        let url = format!("http://{}/live/{name}/index.m3u8", server.http);
+        let probe = run("ffprobe", &format!("-v error -show_streams -of flat {url}"), &[]);
+        let probe = String::from_utf8_lossy(&probe);
+        for found in ["\"h264\"", "\"44100\"", "\"48000\""] {
+            assert!(probe.contains(found), "{found} is not in {probe}");
+        }
+        drop(sender);
+    }
 }

@@ -12,12 +12,15 @@ use super::harness::{Answer, Server, try_get, try_until};
 /// The multivariant playlist.
 #[derive(Debug)]
 pub(crate) struct Master {
+    /// Those with a picture.
     pub(crate) variants: Vec<Variant>,
-    /// Path of the audio rendition's playlist.
-    pub(crate) audio: Option<String>,
+    /// The one without, which is the last.
+    pub(crate) sound_only: Option<Variant>,
+    /// The audio renditions.
+    pub(crate) audio: Vec<Variant>,
 }
 
-/// One EXT-X-STREAM-INF.
+/// One EXT-X-STREAM-INF or EXT-X-MEDIA.
 #[derive(Debug)]
 pub(crate) struct Variant {
     pub(crate) path: String,
@@ -43,17 +46,24 @@ impl Master {
     }
 
     fn read(text: &str, folder: &str) -> Self {
-        let (mut variants, mut audio) = (Vec::new(), None);
+        let (mut variants, mut sound_only, mut audio) = (Vec::new(), None, Vec::new());
         let mut lines = text.lines();
         while let Some(line) = lines.next() {
             if let Some(list) = line.strip_prefix("#EXT-X-STREAM-INF:") {
                 let path = format!("{folder}{}", lines.next().expect("a URI"));
-                variants.push(Variant { path, attributes: attributes(list) });
+                let variant = Variant { path, attributes: attributes(list) };
+                assert!(sound_only.is_none(), "a variant behind the one without a picture");
+                if variant.attributes.contains_key("RESOLUTION") {
+                    variants.push(variant);
+                } else {
+                    sound_only = Some(variant);
+                }
             } else if let Some(list) = line.strip_prefix("#EXT-X-MEDIA:") {
-                audio = Some(format!("{folder}{}", attributes(list)["URI"]));
+                let attributes = attributes(list);
+                audio.push(Variant { path: format!("{folder}{}", attributes["URI"]), attributes });
             }
         }
-        Self { variants, audio }
+        Self { variants, sound_only, audio }
     }
 
     /// The path element that names the session.
@@ -67,7 +77,7 @@ impl Master {
         server: &'a Server,
         enough: impl Fn(&Followed<'_>) -> bool + Sync,
     ) -> Vec<Followed<'a>> {
-        let paths = self.variants.iter().map(|it| &it.path).chain(&self.audio);
+        let paths = self.variants.iter().chain(&self.audio).map(|it| &it.path);
         thread::scope(|scope| {
             let threads: Vec<_> = paths
                 .map(|path| scope.spawn(|| Followed::new(server, path).follow(&enough)))

@@ -64,7 +64,7 @@ impl Sender {
     pub(crate) fn ffmpeg(server: &Server, streamid: &str, clip: &Path) -> Self {
         let mut command = Command::new("ffmpeg");
         command.args(["-loglevel", "error", "-re", "-i"]).arg(clip);
-        command.args(["-c", "copy", "-f", "mpegts", &server.publish_url(streamid)]);
+        command.args(["-map", "0", "-c", "copy", "-f", "mpegts", &server.publish_url(streamid)]);
         Self::spawn(command)
     }
 

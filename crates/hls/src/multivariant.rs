@@ -38,8 +38,7 @@ pub enum VideoRange {
     Pq,
 }
 
-/// An audio rendition with a media playlist of its own: EXT-X-MEDIA. All are default renditions of
-/// their group and chosen without asking.
+/// An audio rendition with a media playlist of its own: EXT-X-MEDIA.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct AudioRendition {
     /// Its media playlist, relative to the multivariant playlist.
@@ -52,6 +51,13 @@ pub struct AudioRendition {
     pub stable_id: String,
     /// RFC 5646 language tag; left out if unknown (`und`).
     pub language: Option<String>,
+    /// Uniform Type Identifiers, comma-separated: whom it is for.
+    pub characteristics: Option<String>,
+    /// What plays when nobody chooses: one of a group, which is `autoselect` too.
+    pub default: bool,
+    /// A player may choose it by itself, for a viewer's language: one of those that do not differ in
+    /// language and characteristics.
+    pub autoselect: bool,
     /// Channels.
     pub channels: u32,
 }
@@ -81,9 +87,19 @@ fn write_rendition(text: &mut String, rendition: &AudioRendition) -> std::fmt::R
     if let Some(language) = language.filter(|tag| !tag.is_empty() && tag != "und") {
         write!(text, ",LANGUAGE=\"{language}\"")?;
     }
+    for (attribute, holds) in
+        [(",DEFAULT=YES", rendition.default), (",AUTOSELECT=YES", rendition.autoselect)]
+    {
+        if holds {
+            text.push_str(attribute);
+        }
+    }
+    if let Some(characteristics) = &rendition.characteristics {
+        write!(text, ",CHARACTERISTICS=\"{}\"", quotable(characteristics))?;
+    }
     writeln!(
         text,
-        ",DEFAULT=YES,AUTOSELECT=YES,CHANNELS=\"{}\",STABLE-RENDITION-ID=\"{}\",URI=\"{}\"",
+        ",CHANNELS=\"{}\",STABLE-RENDITION-ID=\"{}\",URI=\"{}\"",
         rendition.channels,
         quotable(&rendition.stable_id),
         quotable(&rendition.uri)
@@ -150,7 +166,18 @@ mod tests {
             name: "Default".into(),
             stable_id: "audio".into(),
             language: Some("de".into()),
+            characteristics: None,
+            default: true,
+            autoselect: true,
             channels: 2,
+        };
+        let described = AudioRendition {
+            uri: "3-1/audio-2/index.m3u8".into(),
+            name: "Described".into(),
+            stable_id: "audio-2".into(),
+            characteristics: Some("public.accessibility.describes-video".into()),
+            default: false,
+            ..audio.clone()
         };
         let variants =
             [variant("720p", 3_000_000, (1280, 720)), variant("360p", 800_000, (640, 360))];
@@ -159,12 +186,13 @@ mod tests {
 #EXT-X-VERSION:6
 #EXT-X-INDEPENDENT-SEGMENTS
 #EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"audio\",NAME=\"Default\",LANGUAGE=\"de\",DEFAULT=YES,AUTOSELECT=YES,CHANNELS=\"2\",STABLE-RENDITION-ID=\"audio\",URI=\"3-1/audio/index.m3u8\"
+#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"audio\",NAME=\"Described\",LANGUAGE=\"de\",AUTOSELECT=YES,CHARACTERISTICS=\"public.accessibility.describes-video\",CHANNELS=\"2\",STABLE-RENDITION-ID=\"audio-2\",URI=\"3-1/audio-2/index.m3u8\"
 #EXT-X-STREAM-INF:BANDWIDTH=3000000,AVERAGE-BANDWIDTH=2700000,CODECS=\"avc1.64001f,mp4a.40.2\",RESOLUTION=1280x720,FRAME-RATE=29.970,AUDIO=\"audio\",CLOSED-CAPTIONS=NONE,STABLE-VARIANT-ID=\"720p\"
 3-1/720p/index.m3u8
 #EXT-X-STREAM-INF:BANDWIDTH=800000,AVERAGE-BANDWIDTH=720000,CODECS=\"avc1.64001f,mp4a.40.2\",RESOLUTION=640x360,FRAME-RATE=29.970,AUDIO=\"audio\",CLOSED-CAPTIONS=NONE,STABLE-VARIANT-ID=\"360p\"
 3-1/360p/index.m3u8
 ";
-        assert_eq!(render(&variants, &[audio]), expected);
+        assert_eq!(render(&variants, &[audio, described]), expected);
     }
 
     #[test]
@@ -209,6 +237,9 @@ mod tests {
                 name: "Default".into(),
                 stable_id: "audio".into(),
                 language: language.map(Into::into),
+                characteristics: None,
+                default: true,
+                autoselect: true,
                 channels: 1,
             };
             let text = render(&[], &[rendition]);

@@ -1,14 +1,19 @@
 //! The audio of a session: passed on as it came, cut where the pictures are, and replaced by silence
 //! where it stays away.
 
-use nowcast_cmaf::{PackageError, audio_init};
-use nowcast_media::{AacConfig, AudioFrame, MediaTime};
+use std::collections::VecDeque;
+
+use nowcast_cmaf::{AudioPackager, PackageError, audio_init};
+use nowcast_hls::Profile;
+use nowcast_media::{AacConfig, AudioFrame, Grid, MediaTime};
+use nowcast_mpegts::AudioTrack;
 
 use super::LiveSession;
 use crate::config::Mode;
+use crate::publish::probe::{SourceAudio, update_audio};
 use crate::publish::rendition::{Packager, Rendition};
 
-/// Audio that waits for video to pass: 10 s of it; beyond that the oldest goes.
+/// Audio of a track that waits for video to pass: 10 s of it; beyond that the oldest goes.
 const WAITING_AUDIO: usize = 470;
 /// How far the audio may be behind the video before silence takes its place. Encoders pack up to 360 ms of
 /// it into one packet, and muxers interleave within about half a second.
@@ -16,52 +21,133 @@ const AUDIO_PATIENCE: MediaTime = MediaTime::from_millis(1000);
 /// How far ahead of the audio its boundaries are told in a transcoded session.
 const CUT_AHEAD: MediaTime = MediaTime::from_millis(1000);
 
-impl LiveSession {
-    /// Takes the audio's format; while it is not the frozen one, silence takes its place.
-    ///
-    /// Answers whether it is carried.
-    pub(in crate::publish) fn audio_format(&mut self, config: AacConfig) -> bool {
-        self.audio_carried = self.audio_config == Some(config);
-        self.audio_carried
+/// An audio track of a session.
+#[derive(Debug)]
+pub(in crate::publish) struct Sound {
+    pub(in crate::publish) rendition: Rendition,
+    /// As the source described it when the session began.
+    pub(in crate::publish) track: AudioTrack,
+    pub(in crate::publish) config: AacConfig,
+    /// Where the source has it now.
+    pid: Option<u16>,
+    /// Frames whose place is not known yet: see [`LiveSession::audio`].
+    waiting: VecDeque<AudioFrame>,
+}
+
+/// Whether a source's audio is heard.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(in crate::publish) enum Carried {
+    Yes,
+    /// Silence takes its place: the session's track has another format.
+    NotInThisFormat,
+    /// No track of the session takes it.
+    NotInThisSession,
+}
+
+impl Sound {
+    /// The tracks of a session that begins with this audio: those whose format is known.
+    pub(super) fn of(source: &[SourceAudio], grid: Grid, profile: Profile) -> Vec<Self> {
+        let known = source.iter().filter_map(|one| Some((one.track, one.config?)));
+        known
+            .enumerate()
+            .map(|(at, (track, config))| {
+                let name = match at {
+                    0 => "audio".to_owned(),
+                    _ => format!("audio-{}", at + 1),
+                };
+                let mut packager = Packager::Audio(AudioPackager::new(config, grid));
+                packager.begin_at(MediaTime::ZERO);
+                let mut rendition = Rendition::new(&name, packager, config.sample_rate, profile);
+                if let Ok(init) = audio_init(&config) {
+                    rendition.set_init(init);
+                }
+                rendition.status.codecs = config.codec_string();
+                Self { rendition, track, config, pid: Some(track.pid), waiting: VecDeque::new() }
+            })
+            .collect()
     }
 
-    /// Takes a frame of audio.
+    pub(super) fn forget_waiting(&mut self) {
+        self.waiting.clear();
+    }
+
+    fn packager(&mut self) -> Option<&mut AudioPackager> {
+        match &mut self.rendition.packager {
+            Packager::Audio(packager) => Some(packager),
+            Packager::Video(_) => None,
+        }
+    }
+}
+
+impl LiveSession {
+    /// Takes the tracks that the source has from now on.
+    ///
+    /// A track of the session goes on with the one of its language and kind. The first track, which is
+    /// what viewers hear unasked, otherwise goes on with whatever is left; the others fall silent.
+    pub(in crate::publish) fn audio_tracks(&mut self, tracks: &[AudioTrack]) {
+        update_audio(&mut self.source_audio, tracks);
+        let mut left = tracks.to_vec();
+        for sound in &mut self.audio {
+            let own = (sound.track.language, sound.track.kind);
+            let same = left.iter().position(|track| (track.language, track.kind) == own);
+            sound.pid = same.map(|at| left.remove(at).pid);
+        }
+        if let Some(first) = self.audio.first_mut().filter(|first| first.pid.is_none()) {
+            first.pid = left.first().map(|track| track.pid);
+        }
+    }
+
+    /// Takes the format of the audio on a PID.
+    pub(in crate::publish) fn audio_format(&mut self, pid: u16, config: AacConfig) -> Carried {
+        if let Some(one) = self.source_audio.iter_mut().find(|one| one.track.pid == pid) {
+            one.config = Some(config);
+        }
+        match self.audio.iter().find(|sound| sound.pid == Some(pid)) {
+            Some(sound) if sound.config == config => Carried::Yes,
+            Some(_) => Carried::NotInThisFormat,
+            None => Carried::NotInThisSession,
+        }
+    }
+
+    /// Takes a frame of the audio on a PID.
     ///
     /// In passthrough it waits until the video has passed it, since only then is it known whether a
     /// segment ends before it. In a transcoded session boundaries are known ahead: it waits only for
     /// the first picture of its epoch, which fixes the clock.
-    pub(in crate::publish) fn audio(&mut self, frame: AudioFrame) -> Result<(), PackageError> {
-        if self.audio.is_none() || !self.audio_carried {
+    pub(in crate::publish) fn audio(
+        &mut self,
+        pid: u16,
+        frame: AudioFrame,
+    ) -> Result<(), PackageError> {
+        let format = self.source_audio.iter().find(|one| one.track.pid == pid);
+        let format = format.and_then(|one| one.config);
+        let Some(sound) = self.audio.iter_mut().find(|sound| sound.pid == Some(pid)) else {
+            return Ok(());
+        };
+        if format != Some(sound.config) {
             return Ok(());
         }
-        if self.waiting_audio.len() == WAITING_AUDIO {
-            self.waiting_audio.pop_front();
+        if sound.waiting.len() == WAITING_AUDIO {
+            sound.waiting.pop_front();
         }
-        self.waiting_audio.push_back(frame);
+        sound.waiting.push_back(frame);
         let released = self.release_audio();
         self.publish(None);
         released
     }
 
-    pub(in crate::publish) fn has_audio(&self) -> bool {
-        self.audio.is_some()
-    }
-
-    pub(super) fn set_audio_format(&mut self, config: AacConfig) {
-        let Some(rendition) = &mut self.audio else { return };
-        if let Ok(init) = audio_init(&config) {
-            rendition.set_init(init);
-        }
-        rendition.status.codecs = config.codec_string();
-        self.audio_config = Some(config);
+    /// The audio that the source has now.
+    pub(in crate::publish) fn source_audio(&self) -> &[SourceAudio] {
+        &self.source_audio
     }
 
     pub(super) fn cut_audio_at(&mut self, index: i64) {
         if index < self.next_cut {
             return;
         }
-        if let Some(Packager::Audio(packager)) = self.audio.as_mut().map(|one| &mut one.packager) {
-            packager.cut_at(self.grid.rate.frame_start(index));
+        let boundary = self.grid.rate.frame_start(index);
+        for packager in self.audio.iter_mut().filter_map(Sound::packager) {
+            packager.cut_at(boundary);
         }
         self.next_cut = match self.mode {
             Mode::Transcode => index + i64::from(self.grid.segment_frames),
@@ -71,16 +157,20 @@ impl LiveSession {
 
     pub(super) fn release_audio(&mut self) -> Result<(), PackageError> {
         let mut result = Ok(());
-        while let Some(frame) =
-            self.waiting_audio.front().and_then(|frame| self.timeline.audio(frame))
-        {
-            // In passthrough a key frame may still begin a segment before it.
-            if self.mode == Mode::Passthrough && frame.pts >= self.video_end {
-                break;
+        for at in 0..self.audio.len() {
+            while let Some(frame) =
+                self.audio[at].waiting.front().and_then(|frame| self.timeline.audio(frame))
+            {
+                // In passthrough a key frame may still begin a segment before it.
+                if self.mode == Mode::Passthrough && frame.pts >= self.video_end {
+                    break;
+                }
+                self.tell_cuts(frame.pts);
+                self.audio[at].waiting.pop_front();
+                if let Some(packager) = self.audio[at].packager() {
+                    result = result.and(packager.handle_frame(&frame));
+                }
             }
-            self.waiting_audio.pop_front();
-            let packaged = self.package_audio(&frame);
-            result = result.and(packaged);
         }
         result
     }
@@ -89,11 +179,10 @@ impl LiveSession {
     /// for neither.
     pub(super) fn fill_audio(&mut self, video: MediaTime) {
         let until = video - AUDIO_PATIENCE;
-        let late = |one: &&mut Rendition| one.packager.end() < until;
-        if self.audio.as_mut().filter(late).is_some() {
+        if self.audio.iter().any(|sound| sound.rendition.packager.end() < until) {
             self.tell_cuts(until);
         }
-        if let Some(Packager::Audio(packager)) = self.audio.as_mut().map(|one| &mut one.packager) {
+        for packager in self.audio.iter_mut().filter_map(Sound::packager) {
             packager.fill_to(until);
         }
     }
@@ -105,14 +194,5 @@ impl LiveSession {
                 self.cut_audio_at(self.next_cut);
             }
         }
-    }
-
-    fn package_audio(&mut self, frame: &AudioFrame) -> Result<(), PackageError> {
-        self.tell_cuts(frame.pts);
-        let Some(Packager::Audio(packager)) = self.audio.as_mut().map(|one| &mut one.packager)
-        else {
-            return Ok(());
-        };
-        packager.handle_frame(frame)
     }
 }

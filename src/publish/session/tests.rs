@@ -1,7 +1,10 @@
 //! Hours of a stream in seconds: time is only what the pictures say.
 
+mod tracks;
+
 use bytes::Bytes;
-use nowcast_media::FrameRate;
+use nowcast_media::{AacConfig, AudioFrame, FrameRate, Language};
+use nowcast_mpegts::{AudioKind, AudioTrack};
 use nowcast_testkit::m3u8::MediaPlaylist;
 
 use super::*;
@@ -16,15 +19,27 @@ const KEY: &[u8] = &[
 const OTHER: &[u8] = &[0, 0, 1, 0x41, 0x9a];
 const START: i64 = 1_700_000_000_000_000;
 
+/// PID of the only audio track.
+const SOUND: u16 = 0x101;
+
+fn track(pid: u16, code: Option<&[u8; 3]>, sample_rate: u32) -> SourceAudio {
+    let language = code.and_then(|code| Language::from_iso_639_2(*code));
+    let track = AudioTrack { pid, language, kind: AudioKind::Undefined };
+    SourceAudio { track, config: Some(AacConfig { object_type: 2, sample_rate, channels: 2 }) }
+}
+
 fn source(rate: FrameRate) -> Source {
     let sets = ParameterSets::find(VideoCodec::H264, &Bytes::from_static(KEY)).unwrap();
     let format = sets.format().unwrap();
-    let audio = Some(AacConfig { object_type: 2, sample_rate: 48_000, channels: 2 });
+    let audio = vec![track(SOUND, None, 48_000)];
     Source { sets, format, rate, audio, held: Vec::new(), began: START }
 }
 
 fn session(mode: Mode, rate: (u32, u32), rungs: usize) -> LiveSession {
-    let rate = FrameRate::new(rate.0, rate.1).unwrap();
+    session_of(mode, &source(FrameRate::new(rate.0, rate.1).unwrap()), rungs)
+}
+
+fn session_of(mode: Mode, source: &Source, rungs: usize) -> LiveSession {
     let config = StreamConfig { mode, ..StreamConfig::standard(StreamName::new("sim").unwrap()) };
     let rungs = (0..rungs)
         .map(|at| Rung {
@@ -36,7 +51,7 @@ fn session(mode: Mode, rate: (u32, u32), rungs: usize) -> LiveSession {
             preset: "superfast".to_owned(),
         })
         .collect();
-    LiveSession::new("1-1".to_owned(), &config, &source(rate), rungs, START)
+    LiveSession::new("1-1".to_owned(), &config, source, rungs, START)
 }
 
 fn unit(time: MediaTime, key: bool) -> AccessUnit {
@@ -60,7 +75,9 @@ fn feed_audio(session: &mut LiveSession, sent: &mut i64, until: MediaTime) {
         if pts >= until {
             return;
         }
-        session.audio(AudioFrame { pts, data: Bytes::from_static(&[0x21, 0, 0x49]) }).unwrap();
+        session
+            .audio(SOUND, AudioFrame { pts, data: Bytes::from_static(&[0x21, 0, 0x49]) })
+            .unwrap();
         *sent += 1;
     }
 }
@@ -123,7 +140,7 @@ fn feed_audio_at(session: &mut LiveSession, sent: &mut i64, until: MediaTime, of
             return;
         }
         let data = Bytes::from_static(&[0x21, 0, 0x49]);
-        session.audio(AudioFrame { pts: pts + offset, data }).unwrap();
+        session.audio(SOUND, AudioFrame { pts: pts + offset, data }).unwrap();
         *sent += 1;
     }
 }
@@ -188,7 +205,9 @@ fn a_publisher_that_returns_goes_on_after_one_discontinuity_in_every_rendition()
         for at in first..first + 250 {
             let time = MediaTime::from_ticks(clock) + session.grid.rate.frame_start(at - first);
             session.place(unit(time, at == first)).unwrap();
-            session.audio(AudioFrame { pts: time, data: Bytes::from_static(&[0x21]) }).unwrap();
+            session
+                .audio(SOUND, AudioFrame { pts: time, data: Bytes::from_static(&[0x21]) })
+                .unwrap();
             for rung in 0..2 {
                 let key = (at - first) % 60 == 0;
                 let data = Bytes::from_static(if key { KEY } else { OTHER });

@@ -12,7 +12,7 @@ use crate::config::Mode;
 use crate::flow::{EncodeJob, Phase};
 use crate::ladder::Ladder;
 use crate::publish::probe::{Probe, Source};
-use crate::publish::session::LiveSession;
+use crate::publish::session::{Carried, LiveSession};
 
 impl Task {
     /// The source is known: goes on with the session that waits for it, or begins one.
@@ -33,8 +33,12 @@ impl Task {
                 first_index = session.restart(now);
                 session.set_source_codec(source.format.codec);
                 session.source_format(&source.sets, now);
-                if let Some(audio) = source.audio {
-                    self.handle_audio_format(audio);
+                let tracks: Vec<_> = source.audio.iter().map(|one| one.track).collect();
+                session.audio_tracks(&tracks);
+                for one in &source.audio {
+                    if let Some(config) = one.config {
+                        self.handle_audio_format(one.track.pid, config);
+                    }
                 }
             }
             None => {
@@ -89,7 +93,14 @@ impl Task {
             session.source_format(sets, unix_micros());
         } else {
             let mut probe = Probe::default();
-            probe.push(Event::Tracks { video: Some(codec), audio: session.has_audio() }, 0);
+            let known = session.source_audio();
+            let audio = known.iter().map(|one| one.track).collect();
+            probe.push(Event::Tracks { video: Some(codec), audio }, 0);
+            for one in known {
+                if let Some(config) = one.config {
+                    probe.push(Event::AudioFormat(one.track.pid, config), 0);
+                }
+            }
             if let Ok(format) = sets.format() {
                 probe.push(Event::VideoFormat(sets.clone(), format), 0);
             }
@@ -97,21 +108,24 @@ impl Task {
         }
     }
 
-    pub(super) fn handle_audio_format(&mut self, config: AacConfig) {
-        let Some(session) = self.session.as_mut().filter(|session| session.has_audio()) else {
-            return;
+    pub(super) fn handle_audio_format(&mut self, pid: u16, config: AacConfig) {
+        let Some(session) = &mut self.session else { return };
+        let what = match session.audio_format(pid, config) {
+            Carried::Yes => return,
+            Carried::NotInThisFormat => format!(
+                "the audio on PID {pid} is now {} Hz with {} channel(s), not what the stream began with; \
+                 silence takes its place: set the encoder back",
+                config.sample_rate, config.channels,
+            ),
+            Carried::NotInThisSession => format!(
+                "the audio on PID {pid} was not there when the stream began and is left out: send every \
+                 track from the start on"
+            ),
         };
-        if !session.audio_format(config) {
-            let problem = format!(
-                "the audio is now {} Hz with {} channel(s), not what the stream began with; silence takes its \
-                 place: set the encoder back, or stop it for {} s to begin a new stream",
-                config.sample_rate,
-                config.channels,
-                self.config.grace.as_secs(),
-            );
-            warn!(stream = %self.config.name, "{problem}");
-            self.status.send_modify(|status| status.problem = Some(problem));
-        }
+        let grace = self.config.grace.as_secs();
+        let problem = format!("{what}, or stop the encoder for {grace} s to begin a new stream");
+        warn!(stream = %self.config.name, "{problem}");
+        self.status.send_modify(|status| status.problem = Some(problem));
     }
 }
 
@@ -124,8 +138,13 @@ fn describe(source: &Source) -> String {
         format.height,
         source.rate.as_f64()
     );
-    match source.audio {
-        Some(audio) => format!("{video}, AAC {} Hz {} ch", audio.sample_rate, audio.channels),
-        None => format!("{video}, no audio"),
+    let audio = source.audio.iter().filter_map(|one| {
+        let AacConfig { sample_rate, channels, .. } = one.config?;
+        let language = one.track.language.map_or_else(String::new, |it| format!(" {}", it.name));
+        Some(format!(", AAC {sample_rate} Hz {channels} ch{language}"))
+    });
+    match audio.collect::<String>() {
+        none if none.is_empty() => format!("{video}, no audio"),
+        audio => video + &audio,
     }
 }
