@@ -28,8 +28,8 @@ part = "200ms"
 ladder = "h264-720p"
 `;
 
-/** A `nowcast demo` of its own, or the server at `NOWCAST_URL` if that is set. */
-export async function startServer() {
+/** A `nowcast demo` of its own, with a picture it draws or what the file `source` holds; or the server at `NOWCAST_URL` if that is set. */
+export async function startServer(source) {
   if (process.env.NOWCAST_URL) return { base: process.env.NOWCAST_URL.replace(/\/$/, ''), stop: async () => {} };
   const binary = process.env.NOWCAST ?? [here('../../target/release/nowcast'), here('../../target/debug/nowcast')].find(existsSync);
   if (!binary) throw new Error('no nowcast binary: run `./x build`, or name one in NOWCAST');
@@ -37,7 +37,8 @@ export async function startServer() {
   const config = join(folder, 'nowcast.toml');
   await writeFile(config, CONFIG);
   const addresses = ['--http', '127.0.0.1:0', '--srt', '127.0.0.1:0', '--ops', '127.0.0.1:0'];
-  const server = spawn(binary, ['--config', config, 'demo', '--json', ...addresses], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const from = source ? ['--source', source] : [];
+  const server = spawn(binary, ['--config', config, 'demo', '--json', ...addresses, ...from], { stdio: ['ignore', 'pipe', 'inherit'] });
   const exited = once(server, 'exit');
   const ready = once(createInterface(server.stdout), 'line');
   const outcome = await Promise.race([ready, exited.then(([code]) => new Error(`nowcast demo ended with status ${code}`))]);

@@ -1,5 +1,9 @@
 // Playlists of a live run, read by three parsers that are not ours.
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { require, startServer } from './lib.mjs';
 
@@ -13,13 +17,27 @@ const hlsParser = require('hls-parser');
 const RELOADS = 25;
 
 let server;
+const folder = mkdtempSync(join(tmpdir(), 'nowcast-playlists-'));
+
+/** Half a minute of a picture with two tracks of sound. */
+function bilingual() {
+  const file = join(folder, 'bilingual.ts');
+  const inputs = ['testsrc2=size=640x360:rate=30', 'sine=440:sample_rate=48000', 'sine=880:sample_rate=44100'];
+  execFileSync('ffmpeg', [
+    ...['-loglevel', 'error', ...inputs.flatMap((input) => ['-f', 'lavfi', '-i', input]), '-t', '30'],
+    ...['-map', '0', '-map', '1', '-map', '2', '-metadata:s:a:0', 'language=eng', '-metadata:s:a:1', 'language=ger'],
+    ...['-c:v', 'libx264', '-preset', 'ultrafast', '-pix_fmt', 'yuv420p', '-g', '30', '-c:a', 'aac', '-f', 'mpegts', file],
+  ]);
+  return file;
+}
 
 before(async () => {
-  server = await startServer();
+  server = await startServer(bilingual());
 });
 
 after(async () => {
   await server?.stop();
+  rmSync(folder, { recursive: true });
 });
 
 async function text(url) {
@@ -38,6 +56,8 @@ async function multivariant() {
   const audio = M3U8Parser.parseMasterPlaylistMedia(body, url, parsed).AUDIO ?? [];
   return { url, body, levels: parsed.levels, audio };
 }
+
+const hasPicture = ({ width, height }) => width > 0 && height > 0;
 
 const readWithHls = (body, url, type) => M3U8Parser.parseLevelPlaylist(body, url, 0, type, 0, null);
 
@@ -101,20 +121,34 @@ test('the multivariant playlist is the same to every parser, best variant first 
   const { manifest, warnings } = readWithM3u8Parser(body);
   const third = hlsParser.parse(body);
   assert.deepEqual(warnings, []);
-  assert.ok(levels.length > 0 && audio.length > 0);
   assert.equal(manifest.playlists.length, levels.length);
   assert.equal(third.variants.length, levels.length);
-  for (const level of levels) {
+  assert.equal(levels.filter(hasPicture).length, levels.length - 1);
+  const soundOnly = levels.at(-1);
+  assert.equal(soundOnly.attrs.CODECS, 'mp4a.40.2');
+  assert.equal(soundOnly.url, audio[0].url);
+  for (const level of levels.slice(0, -1)) {
     assert.match(level.attrs.CODECS, /^(avc1|hvc1)\.[^,]+,mp4a\.40\.2$/);
-    assert.ok(level.width > 0 && level.height > 0);
     assert.ok(level.attrs.decimalFloatingPoint('FRAME-RATE') > 0);
     assert.ok(level.attrs.decimalInteger('AVERAGE-BANDWIDTH') <= level.attrs.decimalInteger('BANDWIDTH'));
   }
 });
 
+test('every audio track is listed under its language, to every parser', async () => {
+  const { body, audio } = await multivariant();
+  const expected = [['English', 'en', true], ['German', 'de', false]];
+  assert.deepEqual(audio.map(({ name, lang, default: first }) => [name, lang, first]), expected);
+  assert.ok(audio.every(({ autoselect }) => autoselect));
+  const group = readWithM3u8Parser(body).manifest.mediaGroups.AUDIO.audio;
+  assert.deepEqual(Object.entries(group).map(([name, it]) => [name, it.language, it.default]), expected);
+  for (const variant of hlsParser.parse(body).variants) {
+    assert.deepEqual(variant.audio.map(({ name, language, isDefault = false }) => [name, language, isDefault]), expected);
+  }
+});
+
 test('followed by blocking reload, every rendition grows part by part and never takes anything back', async () => {
   const { levels, audio } = await multivariant();
-  const renditions = [...levels.map(({ url }) => ({ url, type: 'main' })), ...audio.map(({ url }) => ({ url, type: 'audio' }))];
+  const renditions = [...levels.filter(hasPicture).map(({ url }) => ({ url, type: 'main' })), ...audio.map(({ url }) => ({ url, type: 'audio' }))];
   await Promise.all(
     renditions.map(async ({ url, type }) => {
       const known = new Map();
