@@ -168,7 +168,8 @@ impl LiveSession {
                 self.tell_cuts(frame.pts);
                 self.audio[at].waiting.pop_front();
                 if let Some(packager) = self.audio[at].packager() {
-                    result = result.and(packager.handle_frame(&frame));
+                    let packaged = packager.handle_frame(&frame);
+                    result = result.and(packaged);
                 }
             }
         }
