@@ -1,5 +1,6 @@
 //! The command line: definitions here, one file per command below.
 
+mod bench;
 mod check;
 mod demo;
 mod doctor;
@@ -72,6 +73,8 @@ enum Command {
         after_help = "Example:\n  nowcast streams\n  nowcast streams live --json\n  nowcast streams kick live"
     )]
     Streams(streams::Streams),
+    /// Measure a running server from outside.
+    Bench(bench::Bench),
     /// Print a completion script for a shell.
     #[command(after_help = "Example:\n  nowcast completions bash > /etc/bash_completion.d/nowcast")]
     Completions {
@@ -179,6 +182,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Url(url) => url::run(&load(cli, &Listen::default())?, url),
         Command::Publish(publish) => publish::run(publish),
         Command::Streams(streams) => streams::run(&load(cli, &Listen::default())?, streams),
+        Command::Bench(bench) => bench::run(bench),
         Command::Completions { .. } | Command::Man | Command::EncodeWorker => Ok(()),
     }
 }

@@ -15,6 +15,7 @@ pub mod origin;
 pub mod picture;
 pub mod pipelines;
 pub mod procfs;
+pub mod play;
 pub mod publish;
 pub mod push;
 pub mod state;

@@ -14,6 +14,8 @@ mod limits;
 mod media;
 #[path = "origin/publisher.rs"]
 mod publisher;
+#[path = "origin/viewers.rs"]
+mod viewers;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
