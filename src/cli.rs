@@ -4,6 +4,7 @@ mod bench;
 mod check;
 mod demo;
 mod doctor;
+mod lint;
 mod publish;
 mod serve;
 mod streams;
@@ -68,6 +69,11 @@ enum Command {
         after_help = "Example:\n  nowcast publish 'srt://127.0.0.1:9000?streamid=live:KEY'\n  nowcast publish 'srt://…' film.ts"
     )]
     Publish(publish::Publish),
+    /// Watch any low-latency HLS stream and report what breaks the rules.
+    #[command(
+        after_help = "Example:\n  nowcast lint https://example.org/live/index.m3u8 --for 60s\n  nowcast lint http://origin:8080/live/live/index.m3u8 --cdn https://cdn.example.org/live/live/index.m3u8"
+    )]
+    Lint(lint::Lint),
     /// Show the streams of a running server, or control one.
     #[command(
         after_help = "Example:\n  nowcast streams\n  nowcast streams live --json\n  nowcast streams kick live"
@@ -181,6 +187,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Doctor(output) => doctor::run(&load(cli, &Listen::default())?, output.json),
         Command::Url(url) => url::run(&load(cli, &Listen::default())?, url),
         Command::Publish(publish) => publish::run(publish),
+        Command::Lint(lint) => lint::run(lint),
         Command::Streams(streams) => streams::run(&load(cli, &Listen::default())?, streams),
         Command::Bench(bench) => bench::run(bench),
         Command::Completions { .. } | Command::Man | Command::EncodeWorker => Ok(()),
