@@ -107,10 +107,9 @@ mod tests {
         assert_eq!(avc(&[1, 0x64, 0, 0x1f]).as_deref(), Some(".64001F"));
         let hvcc = [1, 1, 0x60, 0, 0, 0, 0xb0, 0, 0, 0, 0, 0, 93];
         assert_eq!(hevc(&hvcc).as_deref(), Some(".1.6.L93.B0"));
-        let esds = [
-            0, 0, 0, 0, 3, 25, 0, 0, 0, 4, 17, 0x40, 0x15, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 5,
-            2, 0x11, 0x90,
-        ];
+        let esds =
+            [&[0, 0, 0, 0, 3, 22, 0, 0, 0, 4, 17, 0x40, 0x15][..], &[0; 11], &[5, 2, 0x11, 0x90]]
+                .concat();
         assert_eq!(mpeg4_audio(&esds).as_deref(), Some(".40.2"));
     }
 

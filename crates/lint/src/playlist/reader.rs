@@ -40,7 +40,7 @@ impl MediaPlaylist {
     pub fn read(text: &str, base: &Url) -> Self {
         let mut reader = Reader { base, ..Reader::new(base) };
         text_faults(text, &mut reader.out.faults);
-        for (index, line) in text.lines().enumerate() {
+        for (index, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
             reader.line(line.trim_end_matches('\r'), index + 1);
         }
         reader.finish()

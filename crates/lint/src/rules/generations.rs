@@ -33,7 +33,7 @@ pub(crate) fn check(before: &Generation, now: &Generation, sink: &mut Sink<'_>) 
 
 /// An answer that lists less than an earlier one; not where a cache may have kept it.
 pub(crate) fn backwards(latest: &Generation, now: &Generation, sink: &mut Sink<'_>) {
-    if now.asked > latest.answered && !now.cached {
+    if now.asked >= latest.answered && !now.cached {
         let (was, is) = (latest.playlist.position(), now.playlist.position());
         sink.whole(
             &BACKWARDS,

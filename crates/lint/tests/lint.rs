@@ -1,0 +1,12 @@
+//! Streams broken as real servers broke theirs, each found by its rule; correct ones, with nothing
+//! found.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at once")]
+
+#[path = "lint/broken.rs"]
+mod broken;
+#[path = "lint/legal.rs"]
+mod legal;
+#[path = "lint/mp4.rs"]
+mod mp4;
+#[path = "lint/stream.rs"]
+mod stream;
