@@ -26,14 +26,14 @@ use hyper::body::Incoming;
 use nowcast_hls::Profile;
 use tokio::sync::watch;
 
-use self::client::{Client, Proxies};
+use self::client::Proxies;
 pub use self::figures::Figures;
 use self::figures::Kind;
 use self::hold::Holder;
 use self::holds::Holds;
 use self::reply::Refusal;
 use self::target::Target;
-use crate::flow::{RenditionView, Streams};
+use crate::flow::Streams;
 pub use crate::listener::serve;
 use crate::listener::{Body, Handler, Limits, Tally};
 
@@ -84,55 +84,44 @@ impl Origin {
         Arc::clone(&self.figures)
     }
 
-    async fn live(
+    /// Reads a request, as far as that goes without waiting: what is held then keeps only what it
+    /// waits for.
+    fn errand(
         &self,
         request: Request<Incoming>,
         peer: IpAddr,
         shutdown: watch::Receiver<bool>,
-    ) -> (Kind, Result<Response<Body>, Refusal>) {
-        let (kind, errand) = self.errand(&request);
-        let client = self.proxies.client(peer, request.headers());
-        // What waits keeps nothing but what it needs.
-        drop(request);
-        let answer = match errand {
-            Err(refusal) => Err(refusal),
-            Ok(Errand::Done(response)) => Ok(response),
-            Ok(Errand::Playlist(ask, place)) => {
-                ask.answer(self.holder(&place, client, shutdown), &place.profile).await
-            }
-            Ok(Errand::Media(ask, place)) => {
-                ask.answer(self.holder(&place, client, shutdown), &place.profile).await
-            }
+    ) -> (Kind, Errand<'_>) {
+        let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
+        if target > MAX_TARGET {
+            return (Kind::Other, Refusal::TooLong.into());
+        }
+        if head_bytes(&request) > self.limits.head_bytes || request.headers().len() > MAX_FIELDS {
+            return (Kind::Other, Refusal::LongHead.into());
+        }
+        if !request.uri().path().starts_with("/live/") {
+            return (Kind::Page, Errand::Page((self.rest)(request)));
+        }
+        let Some(target) = Target::parse(request.uri().path()) else {
+            return (Kind::Other, Refusal::not_found("path").into());
         };
-        (kind, answer)
-    }
-
-    fn holder(
-        &self,
-        place: &Place,
-        client: Option<Client>,
-        shutdown: watch::Receiver<bool>,
-    ) -> Holder<'_> {
-        let Self { figures, holds, limits, .. } = self;
-        Holder { views: place.views.clone(), shutdown, figures, holds, limits, client }
-    }
-
-    /// Reads a request, as far as that goes without waiting.
-    fn errand(&self, request: &Request<Incoming>) -> (Kind, Result<Errand, Refusal>) {
-        let uri = request.uri();
-        let Some(target) = Target::parse(uri.path()) else {
-            return (Kind::Other, Err(Refusal::not_found("path")));
-        };
-        let kind = target.kind();
         let errand = match *request.method() {
-            Method::OPTIONS => Ok(Errand::Done(reply::preflight())),
-            Method::GET | Method::HEAD => self.find(request, &target),
-            _ => Err(Refusal::Method),
+            Method::OPTIONS => Errand::Done(reply::preflight()),
+            Method::GET | Method::HEAD => {
+                self.find(&request, &target, peer, shutdown).unwrap_or_else(Errand::from)
+            }
+            _ => Refusal::Method.into(),
         };
-        (kind, errand)
+        (target.kind(), errand)
     }
 
-    fn find(&self, request: &Request<Incoming>, target: &Target<'_>) -> Result<Errand, Refusal> {
+    fn find(
+        &self,
+        request: &Request<Incoming>,
+        target: &Target<'_>,
+        peer: IpAddr,
+        shutdown: watch::Receiver<bool>,
+    ) -> Result<Errand<'_>, Refusal> {
         let name = target.stream();
         let stream = self.streams.find(name).ok_or_else(|| Refusal::not_found("stream"))?;
         let sessions = stream.sessions.load();
@@ -149,38 +138,37 @@ impl Origin {
             .ok_or_else(|| Refusal::not_found("session"))?;
         let renditions = session.renditions.load();
         let views = renditions.get(rendition).ok_or_else(|| Refusal::not_found("rendition"))?;
-        let place = Place { profile: session.profile, views: views.clone() };
+        let Self { figures, holds, limits, .. } = self;
+        let client = self.proxies.client(peer, request.headers());
+        let holder = Holder { views: views.clone(), shutdown, figures, holds, limits, client };
+        let profile = session.profile;
         Ok(match file {
-            None => Errand::Playlist(playlist::Ask::new(request), place),
-            Some(file) => Errand::Media(media::Ask::new(request, rendition, file), place),
+            None => Errand::Playlist(playlist::Ask::new(request), holder, profile),
+            Some(file) => Errand::Media(media::Ask::new(request, rendition, file), holder, profile),
         })
     }
 }
 
 impl Handler for Origin {
-    async fn handle(
+    fn handle(
         &self,
         request: Request<Incoming>,
         peer: IpAddr,
         shutdown: watch::Receiver<bool>,
-    ) -> Response<Body> {
+    ) -> impl Future<Output = Response<Body>> + Send {
         let head = request.method() == Method::HEAD;
-        let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
-        let (kind, response) = if target > MAX_TARGET {
-            (Kind::Other, Refusal::TooLong.into())
-        } else if head_bytes(&request) > self.limits.head_bytes
-            || request.headers().len() > MAX_FIELDS
-        {
-            (Kind::Other, Refusal::LongHead.into())
-        } else if request.uri().path().starts_with("/live/") {
-            let (kind, answer) = self.live(request, peer, shutdown).await;
-            (kind, answer.unwrap_or_else(Response::from))
-        } else {
-            (Kind::Page, (self.rest)(request).await)
-        };
-        let response = reply::finish(response, head);
-        self.figures.answered(kind, response.status(), response.body().len());
-        response
+        let (kind, errand) = self.errand(request, peer, shutdown);
+        async move {
+            let answer = match errand {
+                Errand::Done(response) => Ok(response),
+                Errand::Page(answer) => Ok(answer.await),
+                Errand::Playlist(ask, holder, profile) => ask.answer(holder, &profile).await,
+                Errand::Media(ask, holder, profile) => ask.answer(holder, &profile).await,
+            };
+            let response = reply::finish(answer.unwrap_or_else(Response::from), head);
+            self.figures.answered(kind, response.status(), response.body().len());
+            response
+        }
     }
 
     fn limits(&self) -> &Limits {
@@ -205,15 +193,16 @@ fn head_bytes<B>(request: &Request<B>) -> usize {
     target + fields.map(|(name, value)| name.as_str().len() + value.len() + 4).sum::<usize>()
 }
 
-/// A request that was understood.
-enum Errand {
+/// What a request comes to.
+enum Errand<'a> {
     Done(Response<Body>),
-    Playlist(playlist::Ask, Place),
-    Media(media::Ask, Place),
+    Page(Answer),
+    Playlist(playlist::Ask, Holder<'a>, Profile),
+    Media(media::Ask, Holder<'a>, Profile),
 }
 
-/// The rendition it is about.
-struct Place {
-    profile: Profile,
-    views: watch::Receiver<Arc<RenditionView>>,
+impl From<Refusal> for Errand<'_> {
+    fn from(refusal: Refusal) -> Self {
+        Self::Done(refusal.into())
+    }
 }
