@@ -136,11 +136,15 @@ export async function stageBecomes(page, state, timeout = 15_000) {
 const STOCK = {
   'hls.js': {
     script: require.resolve('hls.js').replace(/hls\.js$/, 'hls.min.js'),
-    start: 'const hls = new Hls(); hls.loadSource(source); hls.attachMedia(video);',
+    start: `const hls = new Hls();
+      hls.on(Hls.Events.ERROR, (_, { details, fatal }) => errors.push(fatal ? details + ', fatal' : details));
+      hls.loadSource(source);
+      hls.attachMedia(video);`,
   },
   Shaka: {
     script: require.resolve('shaka-player'),
     start: `const player = new shaka.Player();
+      player.addEventListener('error', ({ detail }) => errors.push(JSON.stringify(detail)));
       player.attach(video).then(() => player.load(source));`,
   },
 };
@@ -164,6 +168,7 @@ export async function serveStockPlayers() {
         <script src="player.js"></script>
         <script>
           const video = document.querySelector('video');
+          const errors = [];
           const source = new URLSearchParams(location.search).get('source');
           ${stock.start}
         </script>`);

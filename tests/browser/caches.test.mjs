@@ -1,0 +1,53 @@
+// Stock players through the caches of deploy/: the short form of tests/soak/players.mjs.
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { glassToGlass, launch, serveStockPlayers, sleep, stalls, startServer, STOCK_PLAYERS } from './lib.mjs';
+import { openRoute, partsShare, playerErrors, ROUTES, switchFault, Viewer } from './routes.mjs';
+
+const WATCH_MS = 5000;
+
+let server;
+let browser;
+let stock;
+
+before(async () => {
+  server = await startServer();
+  browser = await launch();
+  stock = await serveStockPlayers();
+});
+
+after(async () => {
+  await browser?.close();
+  await stock?.stop();
+  await server?.stop();
+});
+
+for (const route of ROUTES) {
+  test(`stock players play by parts and switch variants, ${route}`, async (t) => {
+    const way = await openRoute(route, server.base);
+    const playlist = `${way.base}/live/live/index.m3u8`;
+    const viewers = await Promise.all(STOCK_PLAYERS.map((player) => Viewer.open(browser, stock, player, playlist)));
+    try {
+      await Promise.all(viewers.map((viewer) => viewer.playing()));
+      const from = Date.now();
+      await sleep(WATCH_MS);
+      for (const viewer of viewers) {
+        const seen = await viewer.seen(from);
+        const { fetched } = seen;
+        const latency = seen.record.samples.length > 0 ? glassToGlass(seen) : {};
+        t.diagnostic(`${viewer.player}: ${seen.record.pictures} pictures, ${stalls(seen)} stalls, ${JSON.stringify({ fetched, latency })}`);
+        // A machine too busy to encode in time makes players give up a request: told, and no more than that.
+        const errors = playerErrors(seen);
+        if (errors.length > 0) t.diagnostic(`${viewer.player}: ${errors.join('; ')}`);
+        assert.deepEqual(errors.filter((error) => /fatal|"severity":2/.test(error)), [], viewer.player);
+        assert.deepEqual(seen.refused, [], viewer.player);
+        // And one that starts late may take a segment or two at first.
+        assert.ok(fetched.parts > 0 && partsShare(fetched) > 0.5, `${viewer.player}: ${JSON.stringify(fetched)}`);
+        assert.equal(switchFault(viewer.player, await viewer.switchVariant()), undefined, viewer.player);
+      }
+    } finally {
+      await Promise.all(viewers.map((viewer) => viewer.close()));
+      await way.stop();
+    }
+  });
+}
