@@ -35,7 +35,7 @@ const CACHES = {
       ['/run/nginx.pid', `${folder}/pid`],
       ['access_log /var/log/nginx/access.log combined buffer=64k flush=5s;', 'access_log off;'],
       ['/var/log/nginx/error.log', 'stderr'],
-      ['/var/cache/nginx', folder],
+      ['/var/lib/nginx', folder],
       ['/etc/nginx/?.lua', `${folder}/?.lua`],
       ['listen 80 ', `listen 127.0.0.1:${port} `],
       ['server 127.0.0.1:8080;', `server ${origin};`],

@@ -33,7 +33,7 @@ impl Cache {
                 ("/run/nginx.pid", &format!("{path}/pid")),
                 ("/var/log/nginx/access.log", &format!("{path}/access.log")),
                 ("/var/log/nginx/error.log", "stderr"),
-                ("/var/cache/nginx", path),
+                ("/var/lib/nginx", path),
                 ("/etc/nginx/?.lua", &format!("{path}/?.lua")),
                 ("listen 80 ", &format!("listen {address} ")),
                 ("server 127.0.0.1:8080;", &format!("server {origin};")),
