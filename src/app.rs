@@ -15,7 +15,7 @@ use crate::config::{Config, StreamConfig};
 use crate::flow::{Control, Publisher, StreamName, Streams};
 use crate::listener::{self, Limits};
 use crate::state::State;
-use crate::{encode, ingest, ops, origin, publish};
+use crate::{encode, ingest, ops, origin, publish, viewers};
 
 /// The name of the stream that is made when none is configured.
 const DEFAULT_STREAM: &str = "live";
@@ -104,10 +104,23 @@ impl Server {
     /// Serves until SIGINT or SIGTERM; SIGHUP reads the streams and keys again by `reload`.
     pub async fn run(self, reload: impl Fn() -> Result<Config, String>) {
         let (stop, stopped) = watch::channel(false);
+        let viewers = Arc::new(viewers::Viewers::new(Arc::clone(&self.streams)));
         let pages = origin::pages::handler(Arc::clone(&self.streams));
+        let collector = Arc::clone(&viewers);
+        let pages: origin::Rest = Box::new(move |request| match request.uri().path() {
+            "/cmcd" => {
+                let collector = Arc::clone(&collector);
+                Box::pin(async move { collector.collect(request).await })
+            }
+            _ => pages(request),
+        });
+        let noted = Arc::clone(&viewers);
+        let note: origin::Note =
+            Box::new(move |stream, query, head| noted.note(stream, query, head));
         let origin =
             origin::Origin::new(Arc::clone(&self.streams), pages, Limits::of_this_process())
-                .trusting(self.config.load().http.trusted_proxies.clone());
+                .trusting(self.config.load().http.trusted_proxies.clone())
+                .noting(note);
         let figures = origin.figures();
         let desk = ops::Ops::new(
             Arc::clone(&self.streams),
@@ -121,6 +134,7 @@ impl Server {
             move |publisher| admit(&streams, &config, &setting, publisher)
         };
         let srt = tokio::spawn(self.srt.run(on_publisher, stopped.clone()));
+        let viewers = tokio::spawn(viewers.run(stopped.clone()));
         let http = tokio::spawn(listener::serve(self.http, Arc::new(origin), stopped.clone()));
         let ops = tokio::spawn(listener::serve(self.ops, Arc::new(desk), stopped));
         self.ready.send_replace(true);
@@ -132,7 +146,7 @@ impl Server {
         info!("stopping: held requests are answered, publishers and workers let go");
         self.ready.send_replace(false);
         stop.send_replace(true);
-        for (part, task) in [("srt", srt), ("http", http), ("ops", ops)] {
+        for (part, task) in [("srt", srt), ("http", http), ("ops", ops), ("viewers", viewers)] {
             if let Err(error) = task.await {
                 error!(part, %error, "a listener ended badly");
             }

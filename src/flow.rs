@@ -4,6 +4,9 @@
 //! they share the types of this file, and `app` joins them. Every queue here is bounded; its doc
 //! says what happens when it is full.
 
+mod audience;
+mod cmsd;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io::Write;
@@ -19,6 +22,8 @@ use nowcast_media::{AccessUnit, Grid, VideoFormat};
 use nowcast_mpegts as mpegts;
 use tokio::sync::{mpsc, watch};
 
+pub use self::audience::{Asked, Audience, Demand, InHand, Remote};
+pub use self::cmsd::Cmsd;
 use crate::ladder::Rung;
 
 /// A stream's name: `[a-z0-9_-]{1,64}`.
@@ -202,6 +207,8 @@ pub struct RenditionView {
     pub urgency: u8,
     /// What is listed, for blocking reload.
     pub edge: nowcast_hls::Edge,
+    /// What `CMSD-Static` says of the playlist.
+    pub cmsd: Cmsd,
     /// The media playlist.
     pub full: Compressed,
     /// The delta update, where there is something to skip.
@@ -225,6 +232,8 @@ pub struct SegmentView {
     pub first_part: u64,
     /// The parts: their concatenation is the segment.
     pub parts: Vec<Bytes>,
+    /// What `CMSD-Static` says of each.
+    pub cmsd: Vec<Cmsd>,
 }
 
 /// One life of a stream under one path prefix: from its first publisher to ENDLIST.
@@ -251,6 +260,10 @@ pub struct Stream {
     pub status: watch::Receiver<StreamStatus>,
     /// What it can be told to do.
     pub control: mpsc::Sender<Control>,
+    /// What players ask of it.
+    pub demand: Arc<Demand>,
+    /// Who watches it.
+    pub audience: ArcSwap<Audience>,
 }
 
 /// What a stream's task can be told.
@@ -367,4 +380,6 @@ pub struct RenditionStatus {
     pub part_delay_ms: f64,
     /// The same for the slowest one in a hundred.
     pub part_delay_p99_ms: f64,
+    /// Parts that took longer than a part lasts.
+    pub late_parts: u64,
 }

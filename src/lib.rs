@@ -19,3 +19,4 @@ pub mod procfs;
 pub mod publish;
 pub mod push;
 pub mod state;
+pub mod viewers;

@@ -16,7 +16,7 @@ use serde::Serialize;
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
-use crate::flow::{Control, StreamStatus, Streams};
+use crate::flow::{Audience, Control, Stream, StreamStatus, Streams};
 pub use crate::listener::serve;
 use crate::listener::{Body, Handler, Limits, Tally};
 use crate::metrics::{Exposition, Source};
@@ -81,9 +81,9 @@ impl Ops {
         match path.strip_prefix("/api/v1/streams") {
             Some("") if reads => json(&self.statuses()),
             Some(rest) => match rest.strip_prefix('/').and_then(|rest| self.stream(rest)) {
-                Some((status, "")) if reads => json(&status),
-                Some((status, "kick")) if *request.method() == Method::POST => {
-                    self.kick(&status.name).await
+                Some((shown, "")) if reads => json(&shown),
+                Some((shown, "kick")) if *request.method() == Method::POST => {
+                    self.kick(&shown.status.name).await
                 }
                 Some(_) => {
                     say(StatusCode::METHOD_NOT_ALLOWED, "GET a stream, POST to STREAM/kick.")
@@ -110,16 +110,15 @@ impl Ops {
         given.len() == token.len() && differing == 0
     }
 
-    fn statuses(&self) -> Vec<StreamStatus> {
-        self.streams.all().iter().map(|stream| stream.status.borrow().clone()).collect()
+    fn statuses(&self) -> Vec<Shown> {
+        self.streams.all().iter().map(|stream| Shown::new(stream)).collect()
     }
 
     /// The stream that `path` begins with, and the rest of it.
-    fn stream<'a>(&self, path: &'a str) -> Option<(StreamStatus, &'a str)> {
+    fn stream<'a>(&self, path: &'a str) -> Option<(Shown, &'a str)> {
         let (name, verb) = path.split_once('/').unwrap_or((path, ""));
         let stream = self.streams.find(name)?;
-        let status = StreamStatus { name: name.to_owned(), ..stream.status.borrow().clone() };
-        Some((status, verb))
+        Some((Shown::new(&stream), verb))
     }
 
     async fn kick(&self, name: &str) -> Response<Body> {
@@ -148,6 +147,22 @@ impl Ops {
             source(&mut out);
         }
         answer(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", out.into_text())
+    }
+}
+
+/// A stream as the operator sees it.
+#[derive(Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    status: StreamStatus,
+    audience: Audience,
+}
+
+impl Shown {
+    fn new(stream: &Stream) -> Self {
+        let status =
+            StreamStatus { name: stream.name.to_string(), ..stream.status.borrow().clone() };
+        Self { status, audience: Audience::clone(&stream.audience.load()) }
     }
 }
 

@@ -21,7 +21,7 @@ use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use http::{Method, Request, Response};
+use http::{HeaderMap, Method, Request, Response};
 use hyper::body::Incoming;
 use nowcast_hls::Profile;
 use tokio::sync::watch;
@@ -33,12 +33,14 @@ use self::hold::Holder;
 use self::holds::Holds;
 use self::reply::Refusal;
 use self::target::Target;
-use crate::flow::Streams;
+use crate::flow::{Asked, InHand, Remote, StreamName, Streams};
 pub use crate::listener::serve;
 use crate::listener::{Body, Handler, Limits, Tally};
 
 /// What answers the requests outside `/live/`.
 pub type Rest = Box<dyn Fn(Request<Incoming>) -> Answer + Send + Sync>;
+/// What is told of the requests for a stream: its name, the query and the header fields.
+pub type Note = Box<dyn Fn(&StreamName, Option<&str>, &HeaderMap) + Send + Sync>;
 /// An answer to come.
 pub type Answer = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
 
@@ -55,6 +57,7 @@ pub struct Origin {
     limits: Limits,
     proxies: Proxies,
     holds: Holds,
+    note: Option<Note>,
     figures: Arc<Figures>,
 }
 
@@ -68,6 +71,7 @@ impl Origin {
             limits,
             proxies: Proxies::default(),
             holds: Holds::default(),
+            note: None,
             figures: Arc::default(),
         }
     }
@@ -76,6 +80,12 @@ impl Origin {
     #[must_use]
     pub fn trusting(self, proxies: Vec<(IpAddr, u8)>) -> Self {
         Self { proxies: Proxies(proxies), ..self }
+    }
+
+    /// Tells `note` of every request for a stream's playlists and media.
+    #[must_use]
+    pub fn noting(self, note: Note) -> Self {
+        Self { note: Some(note), ..self }
     }
 
     /// What has been counted so far.
@@ -88,7 +98,7 @@ impl Origin {
     /// waits for.
     fn errand(
         &self,
-        request: Request<Incoming>,
+        mut request: Request<Incoming>,
         peer: IpAddr,
         shutdown: watch::Receiver<bool>,
     ) -> (Kind, Errand<'_>) {
@@ -100,6 +110,9 @@ impl Origin {
             return (Kind::Other, Refusal::LongHead.into());
         }
         if !request.uri().path().starts_with("/live/") {
+            if let Some(client) = self.proxies.client(peer, request.headers()) {
+                request.extensions_mut().insert(Remote(client.0));
+            }
             return (Kind::Page, Errand::Page((self.rest)(request)));
         }
         let Some(target) = Target::parse(request.uri().path()) else {
@@ -124,6 +137,9 @@ impl Origin {
     ) -> Result<Errand<'_>, Refusal> {
         let name = target.stream();
         let stream = self.streams.find(name).ok_or_else(|| Refusal::not_found("stream"))?;
+        if let Some(note) = &self.note {
+            note(&stream.name, request.uri().query(), request.headers());
+        }
         let sessions = stream.sessions.load();
         let (prefix, rendition, file) = match *target {
             Target::Multivariant { .. } => {
@@ -142,9 +158,16 @@ impl Origin {
         let client = self.proxies.client(peer, request.headers());
         let holder = Holder { views: views.clone(), shutdown, figures, holds, limits, client };
         let profile = session.profile;
+        let in_hand = stream.demand.take(match target.kind() {
+            Kind::Part if !rendition.starts_with("audio") => Asked::Part,
+            Kind::Segment if !rendition.starts_with("audio") => Asked::Segment,
+            _ => Asked::Other,
+        });
         Ok(match file {
-            None => Errand::Playlist(playlist::Ask::new(request), holder, profile),
-            Some(file) => Errand::Media(media::Ask::new(request, rendition, file), holder, profile),
+            None => Errand::Playlist(playlist::Ask::new(request), holder, profile, in_hand),
+            Some(file) => {
+                Errand::Media(media::Ask::new(request, rendition, file), holder, profile, in_hand)
+            }
         })
     }
 }
@@ -159,13 +182,20 @@ impl Handler for Origin {
         let head = request.method() == Method::HEAD;
         let (kind, errand) = self.errand(request, peer, shutdown);
         async move {
-            let answer = match errand {
-                Errand::Done(response) => Ok(response),
-                Errand::Page(answer) => Ok(answer.await),
-                Errand::Playlist(ask, holder, profile) => ask.answer(holder, &profile).await,
-                Errand::Media(ask, holder, profile) => ask.answer(holder, &profile).await,
+            let (answer, in_hand) = match errand {
+                Errand::Done(response) => (Ok(response), None),
+                Errand::Page(answer) => (Ok(answer.await), None),
+                Errand::Playlist(ask, holder, profile, in_hand) => {
+                    (ask.answer(holder, &profile).await, Some(in_hand))
+                }
+                Errand::Media(ask, holder, profile, in_hand) => {
+                    (ask.answer(holder, &profile).await, Some(in_hand))
+                }
             };
             let response = reply::finish(answer.unwrap_or_else(Response::from), head);
+            if let Some(in_hand) = in_hand.filter(|_| response.status().is_success() && !head) {
+                in_hand.answered(response.body().len());
+            }
             self.figures.answered(kind, response.status(), response.body().len());
             response
         }
@@ -197,8 +227,8 @@ fn head_bytes<B>(request: &Request<B>) -> usize {
 enum Errand<'a> {
     Done(Response<Body>),
     Page(Answer),
-    Playlist(playlist::Ask, Holder<'a>, Profile),
-    Media(media::Ask, Holder<'a>, Profile),
+    Playlist(playlist::Ask, Holder<'a>, Profile, InHand),
+    Media(media::Ask, Holder<'a>, Profile, InHand),
 }
 
 impl From<Refusal> for Errand<'_> {

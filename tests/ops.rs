@@ -112,6 +112,9 @@ async fn streams_are_shown_and_counted() {
         "# TYPE nowcast_process_open_fds gauge",
         "nowcast_stream_phase{stream=\"live\",phase=\"live\"} 1",
         "# TYPE nowcast_ingest_packets_lost_total counter",
+        "# TYPE nowcast_rendition_late_parts_total counter",
+        "nowcast_viewers{stream=\"live\"} 0",
+        "# TYPE nowcast_viewer_latency_seconds gauge",
     ] {
         assert!(metrics.text().lines().any(|found| found == line), "{line}\n{}", metrics.text());
     }

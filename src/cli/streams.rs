@@ -121,6 +121,24 @@ fn table(streams: &Value) -> String {
             )
             .ok();
         }
+        let audience = &stream["audience"];
+        if audience["viewers"].as_u64() > Some(0) {
+            let latency = |key: &str| match audience[key].as_u64() {
+                Some(ms) => format!("{ms} ms"),
+                None => "unknown".to_owned(),
+            };
+            writeln!(
+                text,
+                "  viewers    {}{} · latency {} (p95 {}) · stalls {} · {} kbit/s sent",
+                if audience["at_least"] == true { "at least " } else { "" },
+                audience["viewers"],
+                latency("latency_ms"),
+                latency("latency_p95_ms"),
+                audience["stalls"],
+                audience["egress"].as_u64().unwrap_or(0) / 1000,
+            )
+            .ok();
+        }
         for rendition in stream["renditions"].as_array().into_iter().flatten() {
             writeln!(
                 text,

@@ -1,6 +1,7 @@
 //! What each stage of each stream knows, as metrics.
 
-use crate::flow::{EncoderStatus, IngestHealth, RenditionStatus, StreamStatus};
+use super::Shown;
+use crate::flow::{Audience, EncoderStatus, IngestHealth, RenditionStatus};
 use crate::metrics::Exposition;
 use crate::metrics::Kind::{self, Counter, Gauge};
 
@@ -75,9 +76,41 @@ const RENDITION: &[Row<RenditionStatus>] = &[
         "From a part's last picture coming in to its being listed, p99 of the last 300 parts.",
         |r| r.part_delay_p99_ms / 1e3,
     ),
+    ("rendition_late_parts_total", Counter, "Parts that took longer than a part lasts.", |r| {
+        count(r.late_parts)
+    }),
 ];
 
-pub(super) fn expose(out: &mut Exposition, streams: &[StreamStatus]) {
+const AUDIENCE: &[Row<Audience>] = &[
+    ("viewers", Gauge, "Viewers: the least there can be.", |a| count(a.viewers)),
+    ("viewers_reported", Gauge, "Sessions that told of themselves in 30 s (CMCD).", |a| {
+        count(a.reported)
+    }),
+    ("viewers_direct", Gauge, "Players, or caches, that ask this server for media.", |a| {
+        count(a.direct)
+    }),
+    ("viewers_at_least", Gauge, "1 while there are more sessions than are kept.", |a| {
+        f64::from(u8::from(a.at_least))
+    }),
+    ("viewer_buffer_seconds", Gauge, "What the median session has buffered.", |a| {
+        seconds(a.buffer_ms)
+    }),
+    ("viewer_bits_per_second", Gauge, "What sessions play, on average.", |a| {
+        a.bitrate.map_or(f64::NAN, count)
+    }),
+    ("viewer_stalls_total", Counter, "Times that viewers' buffers ran dry.", |a| count(a.stalls)),
+    ("stream_waiting_requests", Gauge, "Requests in hand, nearly all of them held.", |a| {
+        count(a.waiting)
+    }),
+    ("stream_egress_bits_per_second", Gauge, "Sent over ten seconds.", |a| count(a.egress)),
+];
+
+pub(super) fn expose(out: &mut Exposition, shown: &[Shown]) {
+    let audiences: Vec<_> =
+        shown.iter().map(|one| ([("stream", one.status.name.as_str())], &one.audience)).collect();
+    table(out, AUDIENCE, &audiences);
+    latencies(out, shown);
+    let streams: Vec<_> = shown.iter().map(|one| &one.status).collect();
     let phases: Vec<_> = streams
         .iter()
         .map(|stream| (stream.name.as_str(), format!("{:?}", stream.phase).to_lowercase()))
@@ -100,6 +133,28 @@ pub(super) fn expose(out: &mut Exposition, streams: &[StreamStatus]) {
             .map(move |one| ([("stream", name), ("rendition", one.name.as_str())], one))
     });
     table(out, RENDITION, &renditions.collect::<Vec<_>>());
+}
+
+/// How far behind live the sessions are that say so.
+fn latencies(out: &mut Exposition, shown: &[Shown]) {
+    let mut samples = Vec::new();
+    for Shown { status, audience } in shown {
+        for (quantile, ms) in [("0.5", audience.latency_ms), ("0.95", audience.latency_p95_ms)] {
+            if ms.is_some() {
+                samples.push((
+                    [("stream", status.name.as_str()), ("quantile", quantile)],
+                    seconds(ms),
+                ));
+            }
+        }
+    }
+    let help = "From a picture's being listed to its being seen, as players tell.";
+    let samples = samples.iter().map(|(labels, value)| (&labels[..], *value));
+    out.family("viewer_latency_seconds", Gauge, help, samples);
+}
+
+fn seconds(ms: Option<u32>) -> f64 {
+    ms.map_or(f64::NAN, |ms| f64::from(ms) / 1e3)
 }
 
 fn table<const N: usize, T>(

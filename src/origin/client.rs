@@ -9,7 +9,7 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// An IPv4 address, or the first 64 bits of an IPv6 address: one of those is a household.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub(super) struct Client(IpAddr);
+pub(super) struct Client(pub(super) IpAddr);
 
 impl Client {
     fn of(address: IpAddr) -> Self {

@@ -1,5 +1,5 @@
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -29,13 +29,13 @@ impl Holder<'_> {
 
     /// Holds the request until `ready` finds its answer in a view later than the one last seen, for
     /// three target durations at most (§6.2.5.2). Dropping the future ends it: a client that is
-    /// gone waits for nothing.
+    /// gone waits for nothing. Answers for how long it was held as well.
     ///
     /// One timer each, dearer to avoid than to have: 10,000 of them are set and dropped in 1 ms.
     pub(super) async fn until<T>(
         mut self,
         mut ready: impl FnMut(&RenditionView) -> Option<T>,
-    ) -> Result<(Arc<RenditionView>, T), Refusal> {
+    ) -> Result<(Arc<RenditionView>, T, Duration), Refusal> {
         let _held = self.holds.admit(self.client, self.limits, self.figures)?;
         let since = Instant::now();
         let limit = self.views.borrow().edge.hold_limit();
@@ -61,7 +61,8 @@ impl Holder<'_> {
             }
         };
         let (view, answer) = timeout(limit, found).await.map_err(|_| Refusal::TooLate)??;
-        self.figures.woken(since.elapsed(), view.published.elapsed());
-        Ok((view, answer))
+        let held = since.elapsed();
+        self.figures.woken(held, view.published.elapsed());
+        Ok((view, answer, held))
     }
 }

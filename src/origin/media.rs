@@ -9,8 +9,8 @@ use nowcast_hls::names::{self, MediaName};
 
 use super::hold::Holder;
 use super::range::{ByteRange, cut};
-use super::reply::{self, PRIORITY, Refusal};
-use crate::flow::RenditionView;
+use super::reply::{self, CMSD_STATIC, PRIORITY, Refusal};
+use crate::flow::{Cmsd, RenditionView};
 use crate::listener::Body;
 
 /// A request for a part, a segment or an init section.
@@ -48,6 +48,7 @@ impl Ask {
         match names::parse(&self.file) {
             Some(MediaName::Part(number)) => {
                 let urgency = view.urgency;
+                let mut held = None;
                 let part = match find_part(&view, number) {
                     Err(Missing::Hinted) if !self.head => {
                         drop(view);
@@ -55,11 +56,16 @@ impl Ask {
                             Err(Missing::Hinted) => None,
                             found => Some(found),
                         };
-                        holder.until(settled).await?.1
+                        let (_, part, waited) = holder.until(settled).await?;
+                        held = Some(waited);
+                        part
                     }
                     found => found,
                 };
-                self.reply(&[part?], Class::Part, urgency, profile)
+                let (part, cmsd) = part?;
+                let mut response = self.reply(&[part], Class::Part, urgency, profile)?;
+                response.headers_mut().insert(CMSD_STATIC, cmsd.value(held));
+                Ok(response)
             }
             Some(MediaName::Segment(msn)) => {
                 let index = view.segments.binary_search_by_key(&msn, |segment| segment.msn);
@@ -158,13 +164,14 @@ impl From<Missing> for Refusal {
     }
 }
 
-fn find_part(view: &RenditionView, number: u64) -> Result<Bytes, Missing> {
+fn find_part(view: &RenditionView, number: u64) -> Result<(Bytes, Cmsd), Missing> {
     let after = view.segments.partition_point(|segment| segment.first_part <= number);
     let part = after.checked_sub(1).and_then(|index| {
         let segment = &view.segments[index];
-        segment.parts.get(usize::try_from(number - segment.first_part).ok()?)
+        let index = usize::try_from(number - segment.first_part).ok()?;
+        Some((segment.parts.get(index)?.clone(), segment.cmsd.get(index)?.clone()))
     });
-    part.cloned().ok_or(match view.next_part {
+    part.ok_or(match view.next_part {
         Some(next) if number == next => Missing::Hinted,
         Some(next) if number > next => Missing::NotYet,
         _ => Missing::Gone,

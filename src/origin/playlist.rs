@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::header::{ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, VARY};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
@@ -6,7 +7,7 @@ use nowcast_hls::cache::{self, Class};
 use nowcast_hls::{DirectiveError, Directives, Profile, Resolution};
 
 use super::hold::Holder;
-use super::reply::{self, PRIORITY, Refusal};
+use super::reply::{self, CMSD_STATIC, PRIORITY, Refusal};
 use crate::flow::{Compressed, RenditionView, Session};
 use crate::listener::Body;
 
@@ -34,15 +35,15 @@ impl Ask {
     ) -> Result<Response<Body>, Refusal> {
         let view = holder.now();
         if view.edge.ended() {
-            return self.reply(&view, Directives::default(), profile);
+            return self.reply(&view, Directives::default(), None, profile);
         }
         let directives = self.directives.map_err(Refusal::Directive)?;
         match view.edge.resolve(&directives) {
-            Resolution::Ready => self.reply(&view, directives, profile),
+            Resolution::Ready => self.reply(&view, directives, None, profile),
             Resolution::BadRequest(error) => Err(Refusal::Directive(error)),
             // HEAD is never held, so it speaks of the playlist as it is.
             Resolution::Wait if self.head => {
-                self.reply(&view, Directives { msn: None, ..directives }, profile)
+                self.reply(&view, Directives { msn: None, ..directives }, None, profile)
             }
             Resolution::Wait => {
                 drop(view);
@@ -51,8 +52,8 @@ impl Ask {
                     Resolution::Ready => Some(Ok(())),
                     Resolution::BadRequest(error) => Some(Err(Refusal::Directive(error))),
                 };
-                let (view, resolution) = holder.until(resolved).await?;
-                resolution.and_then(|()| self.reply(&view, directives, profile))
+                let (view, resolution, held) = holder.until(resolved).await?;
+                resolution.and_then(|()| self.reply(&view, directives, Some(held), profile))
             }
         }
     }
@@ -61,6 +62,7 @@ impl Ask {
         &self,
         view: &RenditionView,
         directives: Directives,
+        held: Option<Duration>,
         profile: &Profile,
     ) -> Result<Response<Body>, Refusal> {
         let text = view.delta.as_ref().filter(|_| directives.skip && !view.edge.ended());
@@ -68,7 +70,9 @@ impl Ask {
             Some(_) => Class::BlockingPlaylist,
             None => Class::Playlist,
         };
-        reply(text.unwrap_or(&view.full), self.gzip, class, profile)
+        let mut response = reply(text.unwrap_or(&view.full), self.gzip, class, profile)?;
+        response.headers_mut().insert(CMSD_STATIC, view.cmsd.value(held));
+        Ok(response)
     }
 }
 

@@ -17,6 +17,7 @@ const EXPOSED: HeaderValue = HeaderValue::from_static(
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 
+pub(super) const CMSD_STATIC: HeaderName = HeaderName::from_static("cmsd-static");
 pub(super) const PRIORITY: HeaderName = HeaderName::from_static("priority");
 
 /// The value of `Priority` (RFC 9218 §5) that names this urgency: 1 for playlists, 2 to 6 for media

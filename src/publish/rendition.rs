@@ -12,7 +12,7 @@ use nowcast_hls::{BandwidthMeter, MediaPlaylist, PartInfo, Profile, RenditionRep
 use nowcast_media::MediaTime;
 use tokio::sync::watch;
 
-use crate::flow::{Compressed, RenditionStatus, RenditionView, SegmentView};
+use crate::flow::{Cmsd, Compressed, RenditionStatus, RenditionView, SegmentView};
 
 /// What cuts the rendition's parts.
 #[derive(Debug)]
@@ -85,6 +85,7 @@ pub(super) struct Rendition {
     next_msn: u64,
     discontinuity: bool,
     delays: VecDeque<Duration>,
+    part_target: Duration,
     view: watch::Sender<Arc<RenditionView>>,
 }
 
@@ -100,6 +101,7 @@ impl Rendition {
             published: Instant::now(),
             urgency,
             edge: playlist.edge(),
+            cmsd: Cmsd::playlist(),
             full: Compressed::new(String::new()),
             delta: None,
             inits: Vec::new(),
@@ -122,6 +124,7 @@ impl Rendition {
             next_msn: 0,
             discontinuity: false,
             delays: VecDeque::new(),
+            part_target: Duration::from_micros(10 * profile.part_target.units()),
             view: watch::Sender::new(Arc::new(empty)),
         }
     }
@@ -197,6 +200,7 @@ impl Rendition {
             published: Instant::now(),
             urgency: self.urgency,
             edge,
+            cmsd: Cmsd::playlist(),
             full: Compressed::new(text.full),
             delta: text.delta.map(Compressed::new),
             inits: self.inits.clone(),
@@ -212,6 +216,7 @@ impl Rendition {
             self.delays.pop_front();
         }
         self.delays.push_back(delay);
+        self.status.late_parts += u64::from(delay > self.part_target);
     }
 
     /// How it stands.
@@ -250,6 +255,7 @@ impl Rendition {
                 complete: false,
                 first_part: self.next_part,
                 parts: Vec::new(),
+                cmsd: Vec::new(),
             }));
         }
         self.playlist.add_part(PartInfo {
@@ -261,10 +267,15 @@ impl Rendition {
         self.next_part += 1;
         self.status.parts += 1;
         let ticks = i64::try_from(part.duration).unwrap_or(i64::MAX);
-        self.segment.0 += MediaTime::from_scale(ticks, self.timescale);
+        let duration = MediaTime::from_scale(ticks, self.timescale);
+        self.segment.0 += duration;
         self.segment.1 += part.bytes.len() as u64;
         if let Some(open) = self.segments.back_mut() {
-            Arc::make_mut(open).parts.push(part.bytes);
+            let open = Arc::make_mut(open);
+            let lasts = Duration::from_micros(u64::try_from(duration.as_micros()).unwrap_or(0));
+            let audio = matches!(self.packager, Packager::Audio(_));
+            open.cmsd.push(Cmsd::part(lasts, part.bytes.len(), audio));
+            open.parts.push(part.bytes);
         }
     }
 

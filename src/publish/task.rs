@@ -53,6 +53,8 @@ pub fn spawn(config: StreamConfig, setting: Setting) -> Arc<Stream> {
         sessions: Arc::clone(&sessions),
         status: status.subscribe(),
         control,
+        demand: Arc::default(),
+        audience: ArcSwap::default(),
     });
     let task = Task {
         config,

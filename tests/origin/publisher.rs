@@ -4,13 +4,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use nowcast::flow::{
-    Compressed, Phase, RenditionView, SegmentView, Session, Stream, StreamName, StreamStatus,
-    Streams,
+    Cmsd, Compressed, Phase, RenditionStatus, RenditionView, SegmentView, Session, Stream,
+    StreamName, StreamStatus, Streams,
 };
 use nowcast_hls::{MediaPlaylist, PartInfo, Profile};
 use nowcast_media::{MediaTime, Seconds5};
@@ -26,6 +26,7 @@ pub(crate) struct Publisher {
     /// The stream's own end of its inbox.
     pub(crate) control: mpsc::Receiver<nowcast::flow::Control>,
     pub(crate) multivariant: watch::Sender<Option<Compressed>>,
+    status: watch::Sender<StreamStatus>,
 }
 
 pub(crate) struct Rendition {
@@ -83,9 +84,18 @@ impl Publisher {
                 sessions: Arc::new(ArcSwap::from_pointee(sessions)),
                 status: status.subscribe(),
                 control: orders.clone(),
+                demand: Arc::default(),
+                audience: ArcSwap::default(),
             }));
         }
-        Self { streams, video, control, multivariant }
+        Self { streams, video, control, multivariant, status }
+    }
+
+    /// Tells how many parts and segments there are.
+    pub(crate) fn tell_status(&self) {
+        let parts = self.video.next_part;
+        let video = RenditionStatus { parts, msn: parts / PARTS, ..RenditionStatus::default() };
+        self.status.send_modify(|status| status.renditions = vec![video]);
     }
 }
 
@@ -98,6 +108,7 @@ impl Rendition {
             published: Instant::now(),
             urgency: 3,
             edge: playlist.edge(),
+            cmsd: Cmsd::playlist(),
             full: Compressed::new(text.full),
             delta: None,
             inits: Vec::new(),
@@ -117,13 +128,19 @@ impl Rendition {
             let info = PartInfo { number, duration: 18_000, independent, gap: false };
             self.playlist.add_part(info);
             let bytes = part(number, self.part_bytes);
+            let cmsd = Cmsd::part(Duration::from_millis(200), bytes.len(), false);
             match self.segments.last_mut().filter(|last| !last.complete) {
-                Some(open) => Arc::make_mut(open).parts.push(bytes),
+                Some(open) => {
+                    let open = Arc::make_mut(open);
+                    open.parts.push(bytes);
+                    open.cmsd.push(cmsd);
+                }
                 None => self.segments.push(Arc::new(SegmentView {
                     msn: self.segments.last().map_or(0, |last| last.msn + 1),
                     complete: false,
                     first_part: number,
                     parts: vec![bytes],
+                    cmsd: vec![cmsd],
                 })),
             }
             if self.next_part.is_multiple_of(PARTS) {
@@ -167,6 +184,7 @@ impl Rendition {
             published: Instant::now(),
             urgency: 3,
             edge: self.playlist.edge(),
+            cmsd: Cmsd::playlist(),
             full: Compressed::new(text.full),
             delta: text.delta.map(Compressed::new),
             inits: vec![(INIT.into(), Bytes::from_static(b"init section"))],
