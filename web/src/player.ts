@@ -113,6 +113,16 @@ export class Player extends EventTarget {
     return edge === undefined ? undefined : edge - this.#video.currentTime;
   }
 
+  /** Seconds buffered ahead of the playing position. */
+  get buffered(): number {
+    return ahead(this.#video);
+  }
+
+  /** Bits a second of the rung that plays. */
+  get bitrate(): number | undefined {
+    return this.#hls?.levels[this.#hls.currentLevel]?.bitrate;
+  }
+
   /** The distance that the controller holds. */
   get target(): number | undefined {
     return this.#controller?.target;

@@ -2,6 +2,7 @@
 
 import { Backoff, clockOffset, streamStatus, type StreamStatus } from './api.ts';
 import { AUTO, Player, type Failure } from './player.ts';
+import { Reporter, type Playback } from './report.ts';
 
 type State = 'connecting' | 'playing' | 'stalled' | 'offline';
 
@@ -30,6 +31,7 @@ const backoff = new Backoff();
 let player: Player | undefined;
 let serverAhead = 0;
 let errors = 0;
+let stalls = 0;
 let idleTimer = 0;
 let stallTimer = 0;
 
@@ -46,6 +48,7 @@ function start(): void {
     show('playing');
   });
   current.addEventListener('stalled', () => {
+    stalls++;
     show('stalled');
     clearTimeout(stallTimer);
     stallTimer = window.setTimeout(() => void explainStall(), STALL_QUESTION_MS);
@@ -229,14 +232,26 @@ function renderQualities(): void {
   find('.quality').hidden = rungs.length < 2;
 }
 
-function renderLatency(): void {
-  const date = player?.playingDate;
+/** Seconds from a picture's entering the server to its being on screen here. */
+function latencyOf(date: number | undefined): number | undefined {
+  return date === undefined ? undefined : (Date.now() + serverAhead - date) / 1000;
+}
+
+/** What is told of the player while it plays. */
+function observe(): Playback | undefined {
   const { state } = stage.dataset;
-  if (date === undefined || (state !== 'playing' && state !== 'stalled')) {
+  if (!player || video.paused || (state !== 'playing' && state !== 'stalled')) return undefined;
+  const { buffered, bitrate, playingDate } = player;
+  return { latency: latencyOf(playingDate), buffered, bitrate, stalls, stalled: state === 'stalled' };
+}
+
+function renderLatency(): void {
+  const latency = latencyOf(player?.playingDate);
+  const { state } = stage.dataset;
+  if (latency === undefined || (state !== 'playing' && state !== 'stalled')) {
     find('#latency').textContent = '';
     return;
   }
-  const latency = (Date.now() + serverAhead - date) / 1000;
   const behind = !player?.following && latency > BEHIND;
   find('#latency').textContent = `${latency.toFixed(1)} s`;
   find('#live-label').textContent = behind ? 'Back to live' : 'Live';
@@ -272,5 +287,6 @@ document.addEventListener('fullscreenchange', () =>
 start();
 wake();
 setInterval(renderLatency, 250);
+new Reporter(stream, observe);
 // After the first picture, so as not to stand in its way.
 video.addEventListener('playing', () => void clockOffset().then((offset) => (serverAhead = offset ?? 0)), { once: true });
