@@ -5,7 +5,6 @@ mod client;
 mod figures;
 mod player;
 mod playlist;
-mod uri;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,19 +12,18 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use url::Url;
 
 use self::client::Connection;
 use self::figures::Figures;
 pub use self::figures::{Progress, Report, Spread};
 use self::player::Viewer;
-use self::playlist::Variant;
-pub use self::uri::Location;
 
 /// What is to be played, and by how many.
 #[derive(Clone, Debug)]
 pub struct Load {
     /// A multivariant playlist.
-    pub playlist: Location,
+    pub playlist: Url,
     /// Viewers.
     pub viewers: usize,
     /// Over how long they come.
@@ -44,13 +42,9 @@ const START: Duration = Duration::from_secs(30);
 /// # Errors
 /// The multivariant playlist cannot be had, or has nothing to play.
 pub async fn run(load: &Load, mut progress: impl FnMut(Progress)) -> Result<Report> {
-    let variant = choose(load).await?;
-    let figures = Arc::new(Figures::new(&variant.playlists));
-    let viewer = Arc::new(Viewer {
-        renditions: variant.playlists,
-        http2: load.http2,
-        figures: Arc::clone(&figures),
-    });
+    let renditions = choose(load).await?;
+    let figures = Arc::new(Figures::new(renditions.len()));
+    let viewer = Arc::new(Viewer { renditions, http2: load.http2, figures: Arc::clone(&figures) });
     let mut viewers = JoinSet::new();
     let apart = load.ramp.checked_div(u32::try_from(load.viewers)?).unwrap_or_default();
     let watch = tokio::spawn(figures::watch_scheduling(Arc::clone(&figures)));
@@ -91,7 +85,10 @@ pub async fn run(load: &Load, mut progress: impl FnMut(Progress)) -> Result<Repo
 }
 
 /// The first variant listed, and its audio if that is a playlist of its own: two renditions for each viewer.
-async fn choose(load: &Load) -> Result<Variant> {
+async fn choose(load: &Load) -> Result<Vec<Url>> {
+    if load.playlist.scheme() != "http" {
+        bail!("{}: only http is played", load.playlist);
+    }
     let fetched = async {
         let mut connection = Connection::open(&load.playlist, load.http2).await?;
         connection.get(&load.playlist).await
@@ -104,9 +101,9 @@ async fn choose(load: &Load) -> Result<Variant> {
     if answer.status != 200 {
         bail!("{}: status {}: {}", load.playlist, answer.status, answer.text()?.trim());
     }
-    let text = answer.text()?;
-    let variant = Variant::first(&text, &load.playlist);
-    variant.with_context(|| {
-        format!("{} lists nothing to play: name a multivariant playlist", load.playlist)
-    })
+    let renditions = playlist::first_variant(&answer.text()?, &load.playlist);
+    if renditions.is_empty() {
+        bail!("{} lists nothing to play: name a multivariant playlist", load.playlist);
+    }
+    Ok(renditions)
 }

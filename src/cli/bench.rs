@@ -5,11 +5,12 @@ use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use url::Url;
 
 use super::{Failure, print, print_json};
 use crate::app;
 use crate::config::units;
-use crate::play::{self, Load, Location, Progress, Report, Spread};
+use crate::play::{self, Load, Progress, Report, Spread};
 
 #[derive(Args, Debug)]
 pub(super) struct Bench {
@@ -29,7 +30,7 @@ enum What {
 #[derive(Args, Debug)]
 struct Viewers {
     /// The multivariant playlist (http only).
-    url: Location,
+    url: Url,
     /// How many viewers.
     #[arg(short, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     n: u32,

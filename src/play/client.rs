@@ -9,8 +9,7 @@ use http_body_util::{BodyExt, Empty, Limited};
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
-
-use super::uri::Location;
+use url::{Position, Url};
 
 /// No playlist and no part is longer.
 const MAX_BODY: usize = 64 << 20;
@@ -49,9 +48,11 @@ impl Answer {
 }
 
 impl Connection {
-    pub(super) async fn open(to: &Location, http2: bool) -> Result<Self> {
-        let address = to.address();
-        let stream = TcpStream::connect(&address).await.with_context(|| address.clone())?;
+    pub(super) async fn open(to: &Url, http2: bool) -> Result<Self> {
+        let host = to.host_str().context("there is no host")?;
+        let address = (host.trim_matches(['[', ']']), to.port_or_known_default().unwrap_or(80));
+        let stream =
+            TcpStream::connect(address).await.with_context(|| to.authority().to_owned())?;
         stream.set_nodelay(true)?;
         let io = TokioIo::new(stream);
         // An error of the connection reaches whoever waits for its answer.
@@ -64,26 +65,28 @@ impl Connection {
             tokio::spawn(connection);
             Sender::Http1(sender)
         };
-        Ok(Self { authority: to.authority.clone(), sender })
+        Ok(Self { authority: to.authority().to_owned(), sender })
     }
 
     /// Whether requests for `to` go over this connection.
-    pub(super) fn serves(&self, to: &Location) -> bool {
-        self.authority == to.authority
+    pub(super) fn serves(&self, to: &Url) -> bool {
+        self.authority == to.authority()
     }
 
     /// Fetches, the body to its end.
-    pub(super) async fn get(&mut self, from: &Location) -> Result<Answer> {
-        let request = Request::get(&from.target).header(ACCEPT_ENCODING, "gzip");
+    pub(super) async fn get(&mut self, from: &Url) -> Result<Answer> {
+        let request = Request::builder().header(ACCEPT_ENCODING, "gzip");
         let response = match &mut self.sender {
             Sender::Http1(sender) => {
-                let request = request.header(HOST, &self.authority).body(Empty::new())?;
+                let target = &from[Position::BeforePath..Position::AfterQuery];
+                let request = request.uri(target).header(HOST, &self.authority);
+                let request = request.body(Empty::new())?;
                 sender.ready().await?;
                 sender.send_request(request).await?
             }
             Sender::Http2(sender) => {
-                let mut request = request.version(Version::HTTP_2).body(Empty::new())?;
-                *request.uri_mut() = from.to_string().parse()?;
+                let request = request.uri(from.as_str()).version(Version::HTTP_2);
+                let request = request.body(Empty::new())?;
                 // Streams of one connection are independent of each other.
                 let mut sender = sender.clone();
                 sender.ready().await?;

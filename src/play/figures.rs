@@ -5,12 +5,13 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use hdrhistogram::Histogram;
+use nowcast_lint::playlist::Position;
 use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
+use url::Url;
 
 use super::client::Answer;
-use super::playlist::{Generation, Position};
-use super::uri::Location;
+use super::playlist::Generation;
 
 /// Answers that are remembered for a rendition: all viewers who wait get the same bytes, which are
 /// unpacked and read once.
@@ -113,13 +114,13 @@ pub struct Spread {
 }
 
 impl Figures {
-    pub(super) fn new(playlists: &[Location]) -> Self {
+    pub(super) fn new(renditions: usize) -> Self {
         let histogram = || {
             let histogram = Histogram::new_with_max(LONGEST_MICROS, 3);
             Mutex::new(histogram.unwrap_or_else(|_| unreachable!("the bounds are legal")))
         };
         Self {
-            renditions: playlists.iter().map(|_| Rendition::default()).collect(),
+            renditions: (0..renditions).map(|_| Rendition::default()).collect(),
             measuring: AtomicBool::new(false),
             playing: AtomicU64::new(0),
             playlists: AtomicU64::new(0),
@@ -163,12 +164,17 @@ impl Figures {
     }
 
     /// The playlist in an answer; read once for all who got the same.
-    pub(super) fn read(&self, rendition: usize, answer: &Answer) -> Option<Arc<Generation>> {
+    pub(super) fn read(
+        &self,
+        rendition: usize,
+        from: &Url,
+        answer: &Answer,
+    ) -> Option<Arc<Generation>> {
         let mut known = held(&self.renditions[rendition].generations);
         if let Some((_, generation)) = known.iter().find(|(bytes, _)| *bytes == answer.body) {
             return Some(Arc::clone(generation));
         }
-        let generation = Arc::new(Generation::parse(&answer.text().ok()?)?);
+        let generation = Arc::new(Generation::read(&answer.text().ok()?, from)?);
         known.push_front((answer.body.clone(), Arc::clone(&generation)));
         known.truncate(GENERATIONS);
         Some(generation)
@@ -189,7 +195,7 @@ impl Figures {
         let now = Instant::now();
         self.playlists.fetch_add(1, Relaxed);
         self.bytes.fetch_add(bytes as u64, Relaxed);
-        if got.next <= asked && !got.ended {
+        if got.end <= asked && !got.ended {
             self.early.fetch_add(1, Relaxed);
             return;
         }

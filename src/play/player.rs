@@ -4,11 +4,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, bail};
 use futures_util::future::join_all;
 use tokio::time::{sleep, timeout};
+use url::Url;
 
 use super::client::{Answer, Connection};
 use super::figures::Figures;
-use super::playlist::Position;
-use super::uri::Location;
 
 /// Longer than any server holds a request at target durations of up to 6 s.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -18,7 +17,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// One of many equal viewers.
 #[derive(Debug)]
 pub(super) struct Viewer {
-    pub(super) renditions: Vec<Location>,
+    pub(super) renditions: Vec<Url>,
     pub(super) http2: bool,
     pub(super) figures: Arc<Figures>,
 }
@@ -44,17 +43,16 @@ impl Viewer {
         let mut connection = Connection::open(playlist, self.http2).await?;
         let answer = get(&mut connection, playlist, "playlist").await?;
         let mut latest =
-            self.figures.read(rendition, &answer).context("no low-latency playlist")?;
+            self.figures.read(rendition, playlist, &answer).context("no low-latency playlist")?;
         // A viewer at the live edge begins with the newest part.
-        let mut wanted: Position = latest.parts.last().map_or(latest.next, |part| part.position);
+        let mut wanted = latest.parts.last().map_or(latest.end, |part| part.at);
         loop {
-            for part in latest.parts.iter().filter(|part| part.position >= wanted) {
-                let from = playlist.join(&part.uri)?;
-                if !connection.serves(&from) {
+            for part in latest.parts.iter().filter(|part| part.at >= wanted) {
+                if !connection.serves(&part.url) {
                     bail!("parts on another host than their playlist are not played");
                 }
                 let since = Instant::now();
-                let answer = get(&mut connection, &from, "part").await?;
+                let answer = get(&mut connection, &part.url, "part").await?;
                 self.figures.part(since, part.ends_at, answer.body.len());
                 if rendition == 0 && !std::mem::replace(begun, true) {
                     self.figures.plays();
@@ -63,19 +61,23 @@ impl Viewer {
             if latest.ended {
                 return Ok(());
             }
-            wanted = latest.next;
-            let asked = latest.next;
-            let (msn, index) = asked;
-            let from =
-                playlist.with_query(&format!("_HLS_msn={msn}&_HLS_part={index}&_HLS_skip=YES"));
+            wanted = latest.end;
+            let mut from = playlist.clone();
+            from.query_pairs_mut()
+                .append_pair("_HLS_msn", &wanted.open_msn.to_string())
+                .append_pair("_HLS_part", &wanted.open_parts.to_string())
+                .append_pair("_HLS_skip", "YES");
             let answer = get(&mut connection, &from, "playlist").await?;
-            latest = self.figures.read(rendition, &answer).context("no low-latency playlist")?;
-            self.figures.playlist(rendition, asked, &latest, answer.body.len());
+            latest = self
+                .figures
+                .read(rendition, playlist, &answer)
+                .context("no low-latency playlist")?;
+            self.figures.playlist(rendition, wanted, &latest, answer.body.len());
         }
     }
 }
 
-async fn get(connection: &mut Connection, from: &Location, what: &str) -> Result<Answer> {
+async fn get(connection: &mut Connection, from: &Url, what: &str) -> Result<Answer> {
     let answer = timeout(PATIENCE, connection.get(from))
         .await
         .map_err(|_| anyhow!("{what}: no answer for {} s", PATIENCE.as_secs()))?
