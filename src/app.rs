@@ -2,18 +2,20 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio::time::sleep;
 use tracing::{error, info, warn};
 
 use crate::admission::Admission;
 use crate::config::{Config, StreamConfig};
 use crate::flow::{Control, Publisher, StreamName, Streams};
-use crate::listener::{self, Limits};
+use crate::listener::{self, Limits, Port, Tls};
 use crate::state::State;
 use crate::{encode, ingest, ops, origin, publish, viewers};
 
@@ -55,6 +57,7 @@ pub struct Server {
     ready: watch::Sender<bool>,
     srt: ingest::Listener,
     http: TcpListener,
+    tls: Option<Arc<Tls>>,
     ops: TcpListener,
     _state: State,
 }
@@ -68,6 +71,7 @@ impl Server {
         let state = State::open(&config.state_dir)?;
         let made_key = lock_default_stream(&mut config, &state)?;
         let start_counter = state.count_start()?;
+        let tls = config.http.tls.clone().map(Tls::new).transpose().context("TLS")?.map(Arc::new);
         let http = bind("http", config.http.listen)?;
         let ops = bind("ops", config.ops.listen)?;
         config.http.listen = http.local_addr()?;
@@ -86,7 +90,7 @@ impl Server {
             streams.insert(&publish::spawn(stream.clone(), setting.clone()));
         }
         let ready = watch::Sender::new(false);
-        Ok(Self { config, made_key, streams, setting, ready, srt, http, ops, _state: state })
+        Ok(Self { config, made_key, streams, setting, ready, srt, http, tls, ops, _state: state })
     }
 
     /// The configuration in force, with the addresses that were bound.
@@ -101,7 +105,8 @@ impl Server {
         self.made_key
     }
 
-    /// Serves until SIGINT or SIGTERM; SIGHUP reads the streams and keys again by `reload`.
+    /// Serves until SIGINT or SIGTERM; SIGHUP reads the streams, keys and certificate again by
+    /// `reload`.
     pub async fn run(self, reload: impl Fn() -> Result<Config, String>) {
         let (stop, stopped) = watch::channel(false);
         let viewers = Arc::new(viewers::Viewers::new(Arc::clone(&self.streams)));
@@ -134,12 +139,18 @@ impl Server {
             move |publisher| admit(&streams, &config, &setting, publisher)
         };
         let srt = tokio::spawn(self.srt.run(on_publisher, stopped.clone()));
-        let viewers = tokio::spawn(viewers.run(stopped.clone()));
-        let http = tokio::spawn(listener::serve(self.http, Arc::new(origin), stopped.clone()));
+        let http = Port::new(self.http, self.tls.as_deref());
+        let http = tokio::spawn(listener::serve(http, Arc::new(origin), stopped.clone()));
         let ops = tokio::spawn(listener::serve(self.ops, Arc::new(desk), stopped));
+        let renewal = self.tls.clone().map(|tls| tokio::spawn(renew(tls)));
         self.ready.send_replace(true);
         wait_for_stop(|| match reload() {
-            Ok(config) => apply(&self.config, &self.streams, &self.setting, &config),
+            Ok(config) => {
+                if let (Some(tls), Some(certificate)) = (&self.tls, &config.http.tls) {
+                    tls.show(certificate.clone());
+                }
+                apply(&self.config, &self.streams, &self.setting, &config);
+            }
             Err(faults) => error!("the new configuration is not taken: {faults}"),
         })
         .await;
@@ -150,6 +161,9 @@ impl Server {
             if let Err(error) = task.await {
                 error!(part, %error, "a listener ended badly");
             }
+        }
+        if let Some(renewal) = renewal {
+            renewal.abort();
         }
     }
 }
@@ -213,7 +227,8 @@ fn apply(shared: &ArcSwap<Config>, streams: &Streams, setting: &publish::Setting
         (
             "[http]",
             new.http.public_url == old.http.public_url
-                && new.http.trusted_proxies == old.http.trusted_proxies,
+                && new.http.trusted_proxies == old.http.trusted_proxies
+                && new.http.tls.is_some() == old.http.tls.is_some(),
         ),
         ("[state]", new.state_dir == old.state_dir),
     ] {
@@ -238,6 +253,27 @@ fn apply(shared: &ArcSwap<Config>, streams: &Streams, setting: &publish::Setting
     }
     info!(streams = next.streams.len(), "configuration read again");
     shared.store(Arc::new(next));
+}
+
+/// How often the certificate's files are looked at.
+const RENEWAL: Duration = Duration::from_secs(10);
+
+/// Shows a renewed certificate once its files are there; until then the one before.
+async fn renew(tls: Arc<Tls>) {
+    let mut seen = None;
+    loop {
+        sleep(RENEWAL).await;
+        match tls.certificate().renewed(&mut seen) {
+            Some(Ok(certificate)) => {
+                info!(expires = certificate.expires_text(), "the renewed certificate is shown");
+                tls.show(certificate);
+            }
+            Some(Err(fault)) => {
+                error!("the certificate is not renewed, the old one stays: {fault}");
+            }
+            None => {}
+        }
+    }
 }
 
 async fn wait_for_stop(reload: impl Fn()) {

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use rustix::process::{Resource, getrlimit};
 
+use crate::certificate::Certificate;
 use crate::flow::StreamName;
 use crate::procfs;
 
@@ -57,6 +58,8 @@ pub struct Http {
     pub trusted_proxies: Vec<(IpAddr, u8)>,
     /// Origins that may open sockets and call the API.
     pub allowed_origins: Vec<String>,
+    /// Speak TLS, with this certificate.
+    pub tls: Option<Certificate>,
 }
 
 /// `[ops]`

@@ -2,6 +2,7 @@
 
 pub mod admission;
 pub mod app;
+pub mod certificate;
 pub mod cli;
 pub mod config;
 pub mod encode;

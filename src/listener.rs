@@ -3,6 +3,7 @@
 
 mod activity;
 mod body;
+mod tls;
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -20,14 +21,18 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, Id, JoinSet};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
 
 use self::activity::{Activity, Watched};
 pub use self::activity::{Shed, Tally};
 pub use self::body::Body;
+pub use self::tls::Tls;
 
 /// What answers the requests of a listener.
 pub trait Handler: Send + Sync + 'static {
@@ -128,16 +133,39 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(4096)
 }
 
+/// Where connections come in: plain, or over TLS.
+#[derive(Debug)]
+pub struct Port {
+    listener: TcpListener,
+    tls: Option<Arc<ServerConfig>>,
+}
+
+impl Port {
+    /// Speaks TLS alone, if there is one.
+    #[must_use]
+    pub fn new(listener: TcpListener, tls: Option<&Tls>) -> Self {
+        Self { listener, tls: tls.map(Tls::config) }
+    }
+}
+
+impl From<TcpListener> for Port {
+    fn from(listener: TcpListener) -> Self {
+        Self { listener, tls: None }
+    }
+}
+
 /// Serves until `shutdown` turns true or its sender goes: then nobody is let in any more, whatever
 /// is held is answered, and bodies on their way have [`Limits::drain`] to arrive.
 ///
-/// Owns every connection's task. HTTP/1.1, and HTTP/2 for those who start with its preface.
+/// Owns every connection's task. HTTP/1.1, and HTTP/2 for those who start with its preface: by prior
+/// knowledge, or agreed on by ALPN.
 pub async fn serve<H: Handler>(
-    listener: TcpListener,
+    port: impl Into<Port>,
     handler: Arc<H>,
     mut shutdown: watch::Receiver<bool>,
 ) {
-    let mut room = Room::new(handler, shutdown.clone());
+    let Port { listener, tls } = port.into();
+    let mut room = Room::new(handler, tls.map(TlsAcceptor::from), shutdown.clone());
     let mut tick = interval(room.handler.limits().tick);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -170,6 +198,7 @@ async fn stopped(shutdown: &mut watch::Receiver<bool>) {
 /// The connections of one listener.
 struct Room<H> {
     handler: Arc<H>,
+    tls: Option<TlsAcceptor>,
     shutdown: watch::Receiver<bool>,
     builder: Arc<auto::Builder<TokioExecutor>>,
     tasks: JoinSet<()>,
@@ -179,7 +208,7 @@ struct Room<H> {
 }
 
 impl<H: Handler> Room<H> {
-    fn new(handler: Arc<H>, shutdown: watch::Receiver<bool>) -> Self {
+    fn new(handler: Arc<H>, tls: Option<TlsAcceptor>, shutdown: watch::Receiver<bool>) -> Self {
         let limits = handler.limits();
         let mut builder = auto::Builder::new(TokioExecutor::new());
         // Room for the handler to refuse what is too long.
@@ -198,6 +227,7 @@ impl<H: Handler> Room<H> {
             // The first tick is 1: in an activity 0 stands for "not".
             ticks: Arc::new(AtomicU32::new(1)),
             handler,
+            tls,
             shutdown,
         }
     }
@@ -206,7 +236,9 @@ impl<H: Handler> Room<H> {
         let (limits, tally) = (self.handler.limits(), self.handler.tally());
         if self.connections.len() >= limits.connections {
             tally.shed(Shed::Full);
-            refuse(stream);
+            if self.tls.is_none() {
+                refuse(stream);
+            }
             return;
         }
         // Small answers go out at once; a socket that refuses is closed already.
@@ -215,15 +247,18 @@ impl<H: Handler> Room<H> {
         }
         let activity = Activity::new(Arc::clone(&self.ticks), limits, Arc::clone(tally));
         let activity = Arc::new(activity);
-        let task = connection(
-            Watched::new(stream, Arc::clone(&activity)),
+        let io = Watched::new(stream, Arc::clone(&activity));
+        let talk = Talk {
             peer,
-            Arc::clone(&activity),
-            Arc::clone(&self.handler),
-            Arc::clone(&self.builder),
-            self.shutdown.clone(),
-        );
-        let handle = self.tasks.spawn(task);
+            activity: Arc::clone(&activity),
+            handler: Arc::clone(&self.handler),
+            builder: Arc::clone(&self.builder),
+            shutdown: self.shutdown.clone(),
+        };
+        let handle = match self.tls.clone() {
+            None => self.tasks.spawn(talk.over(io)),
+            Some(tls) => self.tasks.spawn(talk.over_tls(io, tls)),
+        };
         self.connections.insert(handle.id(), (handle, activity));
     }
 
@@ -253,33 +288,48 @@ impl<H: Handler> Room<H> {
 }
 
 /// One connection, to its end.
-async fn connection<H: Handler>(
-    io: Watched,
+struct Talk<H> {
     peer: IpAddr,
     activity: Arc<Activity>,
     handler: Arc<H>,
     builder: Arc<auto::Builder<TokioExecutor>>,
-    mut shutdown: watch::Receiver<bool>,
-) {
-    let of_requests = shutdown.clone();
-    let service = service_fn(move |request: Request<Incoming>| {
-        let in_flight = Activity::begin(&activity, request.version());
-        let (handler, shutdown) = (Arc::clone(&handler), of_requests.clone());
-        async move {
-            let response = handler.handle(request, peer, shutdown).await;
-            Ok::<_, Infallible>(response.map(|body| body.carry(in_flight.answer())))
+    shutdown: watch::Receiver<bool>,
+}
+
+impl<H: Handler> Talk<H> {
+    async fn over_tls(mut self, io: Watched, tls: TlsAcceptor) {
+        let secured = tokio::select! {
+            secured = tls.accept(io) => secured,
+            () = stopped(&mut self.shutdown) => return,
+        };
+        match secured {
+            Ok(io) => self.over(io).await,
+            Err(error) => tracing::debug!(%error, "no TLS"),
         }
-    });
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(io), service));
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = stopped(&mut shutdown) => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+    }
+
+    async fn over(self, io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+        let Self { peer, activity, handler, builder, mut shutdown } = self;
+        let of_requests = shutdown.clone();
+        let service = service_fn(move |request: Request<Incoming>| {
+            let in_flight = Activity::begin(&activity, request.version());
+            let (handler, shutdown) = (Arc::clone(&handler), of_requests.clone());
+            async move {
+                let response = handler.handle(request, peer, shutdown).await;
+                Ok::<_, Infallible>(response.map(|body| body.carry(in_flight.answer())))
+            }
+        });
+        let mut connection = pin!(builder.serve_connection(TokioIo::new(io), service));
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = stopped(&mut shutdown) => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%error, "connection broken");
         }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "connection broken");
     }
 }
 

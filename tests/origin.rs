@@ -6,23 +6,31 @@
 mod blocking;
 #[path = "origin/client.rs"]
 mod client;
+#[path = "origin/conformance.rs"]
+mod conformance;
+#[path = "origin/crowds.rs"]
+mod crowds;
 #[path = "origin/http.rs"]
 mod http;
 #[path = "origin/limits.rs"]
 mod limits;
 #[path = "origin/media.rs"]
 mod media;
+#[path = "origin/protocols.rs"]
+mod protocols;
 #[path = "origin/publisher.rs"]
 mod publisher;
 #[path = "origin/viewers.rs"]
 mod viewers;
+#[path = "origin/wire.rs"]
+mod wire;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use nowcast::flow::Compressed;
-use nowcast::listener::{Limits, serve};
+use nowcast::listener::{Limits, Port, Tls, serve};
 use nowcast::origin::{Figures, Origin, pages};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -35,6 +43,9 @@ const PLAYLIST: &str = "/live/live/1/720p/index.m3u8";
 
 struct Server {
     address: SocketAddr,
+    /// The same over TLS.
+    secured: SocketAddr,
+    tls: Arc<Tls>,
     figures: Arc<Figures>,
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
@@ -46,15 +57,23 @@ impl Server {
     }
 
     async fn limited(publisher: &Publisher, limits: Limits) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
+        let any = (Ipv4Addr::LOCALHOST, 0);
+        let (plain, secured) =
+            (TcpListener::bind(any).await.unwrap(), TcpListener::bind(any).await.unwrap());
+        let tls = wire::tls();
         let pages = pages::handler(Arc::clone(&publisher.streams));
         let origin = Origin::new(Arc::clone(&publisher.streams), pages, limits)
             .trusting(vec![(Ipv4Addr::LOCALHOST.into(), 32)]);
         let (stop, stopped) = watch::channel(false);
         let figures = origin.figures();
-        let task = tokio::spawn(serve(listener, Arc::new(origin), stopped));
-        Self { address, figures, stop, task }
+        let (address, secure_address) =
+            (plain.local_addr().unwrap(), secured.local_addr().unwrap());
+        let (origin, port) = (Arc::new(origin), Port::new(secured, Some(&tls)));
+        let served = serve(plain, Arc::clone(&origin), stopped.clone());
+        let task = tokio::spawn(async {
+            tokio::join!(served, serve(port, origin, stopped));
+        });
+        Self { address, secured: secure_address, tls, figures, stop, task }
     }
 
     async fn connect(&self) -> Connection {

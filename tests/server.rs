@@ -23,3 +23,5 @@ mod modes;
 mod player;
 #[path = "server/source.rs"]
 mod source;
+#[path = "server/tls.rs"]
+mod tls;

@@ -25,6 +25,9 @@ pub(super) fn run(config: &Config, json: bool) -> Result<(), Failure> {
                 "public_url": config.http.public_url,
                 "trusted_proxies": networks(config),
                 "allowed_origins": config.http.allowed_origins,
+                "tls": config.http.tls.as_ref().map(|tls| serde_json::json!({
+                    "cert": tls.cert, "key": tls.key, "expires": tls.expires_text(),
+                })),
             },
             "ops": { "listen": config.ops.listen, "token": config.ops.token.as_ref().map(|_| MASK) },
             "state": { "dir": config.state_dir },
@@ -54,6 +57,11 @@ pub(super) fn run(config: &Config, json: bool) -> Result<(), Failure> {
         if !list.is_empty() {
             writeln!(text, "{key} = {list:?}").ok();
         }
+    }
+    if let Some(tls) = &config.http.tls {
+        let (cert, key) = (tls.cert.display(), tls.key.display());
+        let expires = tls.expires_text();
+        writeln!(text, "tls = {{ cert = \"{cert}\", key = \"{key}\" }}   # expires {expires}").ok();
     }
     write!(text, "\n[ops]\nlisten = \"{}\"\n", config.ops.listen).ok();
     if config.ops.token.is_some() {

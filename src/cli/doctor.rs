@@ -2,12 +2,14 @@
 
 use std::fmt::Write;
 use std::net::{TcpListener, UdpSocket};
+use std::time::{Duration, SystemTime};
 
 use rustix::process::{Resource, getrlimit};
 use serde::Serialize;
 
 use super::{Failure, print, print_json};
 use crate::admission::Need;
+use crate::certificate::Certificate;
 use crate::config::units::show_bytes;
 use crate::config::{Config, StreamConfig};
 use crate::encode::doctor;
@@ -26,6 +28,9 @@ struct Finding {
 
 /// Descriptors below which a server cannot hold a thousand players comfortably.
 const FEW_DESCRIPTORS: u64 = 4096;
+
+/// A certificate that lives no longer should have been renewed.
+const FEW_DAYS: Duration = Duration::from_hours(14 * 24);
 
 pub(super) fn run(config: &Config, json: bool) -> Result<(), Failure> {
     let mut findings: Vec<Finding> = doctor::probe()
@@ -47,6 +52,7 @@ pub(super) fn run(config: &Config, json: bool) -> Result<(), Failure> {
     }
     findings.push(descriptors());
     findings.push(state(config));
+    findings.extend(config.http.tls.as_ref().map(certificate));
     findings.extend(capacity(config));
     if json {
         print_json(&findings)?;
@@ -80,6 +86,20 @@ fn descriptors() -> Finding {
         ok,
         needed: false,
         detail: format!("at most {limit}, one for each player's connection{remedy}"),
+    }
+}
+
+/// A certificate that cannot be used is a fault of the configuration; one that runs out is told here.
+fn certificate(tls: &Certificate) -> Finding {
+    let left = tls.expires().duration_since(SystemTime::now()).unwrap_or_default();
+    let ok = left >= FEW_DAYS;
+    let (days, at) = (left.as_secs() / 86_400, tls.expires_text());
+    let remedy = if ok { "" } else { ": renew it; the running server takes the new one by itself" };
+    Finding {
+        what: "TLS certificate".to_owned(),
+        ok,
+        needed: false,
+        detail: format!("{} expires in {days} days, at {at}{remedy}", tls.cert.display()),
     }
 }
 

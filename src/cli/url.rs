@@ -99,10 +99,10 @@ impl Urls {
             srt.push_str("&passphrase=");
             srt.push_str(&percent_encode(passphrase));
         }
-        let base =
-            config.http.public_url.clone().unwrap_or_else(|| {
-                format!("http://{}:{}", bracketed(host), config.http.listen.port())
-            });
+        let base = config.http.public_url.clone().unwrap_or_else(|| {
+            let scheme = if config.http.tls.is_some() { "https" } else { "http" };
+            format!("{scheme}://{}:{}", bracketed(host), config.http.listen.port())
+        });
         Self {
             srt,
             streamid,

@@ -1,11 +1,12 @@
 //! From a file's text and the overrides to a [`Config`] that is legal, or every fault at once.
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::read::{Fault, Overrides, Reader, Section};
 use super::{Config, Http, Limits, Mode, Ops, Srt, StreamConfig, units};
+use crate::certificate::Certificate;
 use crate::flow::StreamName;
 use crate::ladder::Ladder;
 
@@ -58,16 +59,16 @@ fn srt(mut section: Section<'_, '_>) -> Srt {
 }
 
 fn http(mut section: Section<'_, '_>) -> Http {
+    let dir = Path::new(section.reader.file).parent().map(Path::to_owned).unwrap_or_default();
     let http = Http {
         listen: section.address("listen").unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 8080))),
         public_url: section.text("public_url", url),
         trusted_proxies: section.list("trusted_proxies", network).unwrap_or_default(),
         allowed_origins: section.list("allowed_origins", url).unwrap_or_default(),
+        tls: section.pair("tls", ["cert", "key"], |[cert, key]| {
+            Certificate::load(&dir.join(cert), &dir.join(key))
+        }),
     };
-    section.refuse(
-        "tls",
-        "this version does not speak TLS itself; put a proxy that does in front, and take the key out",
-    );
     section.finish(&["listen", "public_url", "trusted_proxies", "allowed_origins", "tls"]);
     http
 }
@@ -233,19 +234,39 @@ mod tests {
     }
 
     #[test]
-    fn the_contracts_example_is_legal_but_for_tls() {
+    fn the_contracts_example_is_legal_where_its_certificate_is() {
         let contract = include_str!("../../docs/contract.md");
         let example = contract.split("```toml").nth(1).unwrap().split("```").next().unwrap();
-        let example = example
-            .lines()
-            .filter(|line| !line.starts_with("tls"))
-            .map(|line| line.replace("\"…\"", "\"0123456789abcdef\""))
-            .collect::<Vec<_>>()
-            .join("\n");
-        let config = load(&example).unwrap();
+        let example = example.replace("\"…\"", "\"0123456789abcdef\"");
+        let faults = load(&example).unwrap_err();
+        assert!(faults.len() == 1 && faults[0].contains("`tls`: cert.pem cannot be read"));
+        let config = load(&example.replace("tls ", "# tls ")).unwrap();
         assert_eq!(config.srt.latency, Duration::from_millis(200));
         assert_eq!(config.http.trusted_proxies, [("127.0.0.1".parse().unwrap(), 32)]);
         assert_eq!(config.streams[0].part, Duration::from_millis(334));
+    }
+
+    #[test]
+    fn a_certificate_is_named_with_its_key_and_sought_beside_the_file() {
+        for tls in [
+            "\"cert.pem\"",
+            "{ cert = \"a\" }",
+            "{ cert = \"a\", ky = \"b\" }",
+            "{ cert = 1, key = 2 }",
+        ] {
+            let faults = load(&format!("[http]\ntls = {tls}")).unwrap_err();
+            let remedy = "nowcast.toml:2: `tls`: write { cert = \"FILE\", key = \"FILE\" }";
+            assert_eq!(faults, [remedy], "{tls}");
+        }
+        let fault = |overrides: &Overrides| {
+            let text = "[http]\ntls = { cert = \"a.pem\", key = \"b.pem\" }";
+            Config::load("/etc/nowhere/nowcast.toml", text, overrides).unwrap_err()[0].to_string()
+        };
+        assert!(fault(&Overrides::default()).contains("/etc/nowhere/a.pem cannot be read"));
+        let mut overrides = Overrides::default();
+        overrides.flag("http.tls", "/x.pem, y.pem", "NOWCAST_HTTP_TLS");
+        let fault = fault(&overrides);
+        assert!(fault.starts_with("NOWCAST_HTTP_TLS: `tls`: /x.pem cannot be read"), "{fault}");
     }
 
     #[test]

@@ -52,7 +52,7 @@ impl Overrides {
 
 /// Collects faults while a file is read.
 pub(super) struct Reader<'a> {
-    file: &'a str,
+    pub(super) file: &'a str,
     text: &'a str,
     overrides: &'a Overrides,
     pub(super) faults: Vec<Fault>,
@@ -300,10 +300,31 @@ impl<'a> Section<'_, 'a> {
         self.reader.fault(span, message);
     }
 
-    /// Refuses a key that a later version will know.
-    pub(super) fn refuse(&mut self, key: &str, message: &str) {
-        if let Some(found) = self.take(key) {
-            self.complain(&found, format!("`{key}`: {message}"));
+    /// A table of two texts, `{ cert = "…", key = "…" }`, that `parse` accepts together; in a
+    /// variable a comma stands between them.
+    pub(super) fn pair<T>(
+        &mut self,
+        key: &str,
+        names: [&str; 2],
+        parse: impl FnOnce([&str; 2]) -> Result<T, String>,
+    ) -> Option<T> {
+        let found = self.take(key)?;
+        let texts = match &found.value {
+            Value::Text(text) => text.split_once(',').map(|(a, b)| [a.trim(), b.trim()]),
+            Value::File(DeValue::Table(table)) if table.len() == 2 => {
+                let text = |name: &str| table.get(name).and_then(|value| value.get_ref().as_str());
+                text(names[0]).zip(text(names[1])).map(Into::into)
+            }
+            Value::File(_) => None,
+        };
+        let [a, b] = names;
+        let form = || format!("write {{ {a} = \"FILE\", {b} = \"FILE\" }}");
+        match texts.ok_or_else(form).and_then(parse) {
+            Ok(value) => Some(value),
+            Err(message) => {
+                self.complain(&found, format!("`{key}`: {message}"));
+                None
+            }
         }
     }
 

@@ -199,6 +199,11 @@ impl InFlight {
         self
     }
 
+    /// Whether other answers are sent beside this one.
+    pub(super) fn multiplexed(&self) -> bool {
+        self.activity.multiplexed.load(Relaxed)
+    }
+
     /// The connection took something of the answer.
     pub(super) fn progress(&self) {
         self.activity.progress.store(self.activity.now(), Relaxed);

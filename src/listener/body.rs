@@ -57,6 +57,18 @@ impl Body {
     }
 }
 
+/// The end of an answer, which keeps its request in hand until the last byte is sent.
+struct Last {
+    chunk: Bytes,
+    _in_flight: InFlight,
+}
+
+impl AsRef<[u8]> for Last {
+    fn as_ref(&self) -> &[u8] {
+        &self.chunk
+    }
+}
+
 impl From<Bytes> for Body {
     fn from(bytes: Bytes) -> Self {
         Self { left: bytes.len() as u64, next: bytes, ..Self::default() }
@@ -86,6 +98,12 @@ impl hyper::body::Body for Body {
         let following = self.rest.find(|chunk| !chunk.is_empty()).unwrap_or_default();
         let chunk = mem::replace(&mut self.next, following);
         self.left -= chunk.len() as u64;
+        // A connection of many streams takes a chunk long before it may send it.
+        let ends = self.left == 0;
+        let chunk = match self.in_flight.take_if(|own| ends && own.multiplexed()) {
+            Some(in_flight) => Bytes::from_owner(Last { chunk, _in_flight: in_flight }),
+            None => chunk,
+        };
         Poll::Ready(Some(Ok(Frame::data(chunk))))
     }
 

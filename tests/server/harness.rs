@@ -26,7 +26,8 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts a server with these `[[stream]]` tables and waits until it is ready.
+    /// Starts a server with these `[[stream]]` tables, and keys of `[http]` before them, and waits
+    /// until it is ready.
     pub(crate) fn start(streams: &str) -> Self {
         Self::start_on(0, streams)
     }
@@ -91,6 +92,12 @@ impl Server {
         self.child.wait().unwrap();
     }
 
+    /// Asks it to stop, and waits until it has.
+    pub(crate) fn stop(&mut self) -> std::process::ExitStatus {
+        signal(self.pid(), "TERM");
+        self.child.wait().unwrap()
+    }
+
     /// The address to publish under a streamid.
     pub(crate) fn publish_url(&self, streamid: &str) -> String {
         format!("srt://{}?mode=caller&streamid={streamid}&pkt_size=1316", self.srt)
@@ -151,8 +158,8 @@ impl Drop for Server {
 
 fn config(dir: &TempDir, port: u16, streams: &str) -> String {
     format!(
-        "[srt]\nlisten = \"127.0.0.1:{port}\"\nlatency = \"120ms\"\n[http]\nlisten = \"127.0.0.1:0\"\n\
-         [ops]\nlisten = \"127.0.0.1:0\"\n[state]\ndir = {:?}\n{streams}",
+        "[srt]\nlisten = \"127.0.0.1:{port}\"\nlatency = \"120ms\"\n[ops]\nlisten = \"127.0.0.1:0\"\n\
+         [state]\ndir = {:?}\n[http]\nlisten = \"127.0.0.1:0\"\n{streams}",
         dir.path().join("state")
     )
 }

@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::harness::{Server, open_stream, runs, signal, until};
+use super::harness::{Server, open_stream, runs, signal, try_get, until};
 use super::player::{Followed, Master};
 use super::source::{Sender, usual};
 
@@ -142,4 +142,23 @@ fn a_new_configuration_is_taken_without_dropping_a_publisher_and_a_broken_one_no
     Sender::ffmpeg(&server, "a:one", &usual()).assert_refused();
     let _sender = Sender::ffmpeg(&server, "a:two", &usual());
     server.await_phase("a", "live", 10);
+}
+
+#[test]
+fn a_server_told_to_stop_answers_who_waits_and_ends_well() {
+    let mut server = Server::start(&open_stream("a", PASSTHROUGH));
+    let sender = Sender::ffmpeg(&server, "a", &usual());
+    let playlist = Master::of(&server, "a", 20).variants[0].path.clone();
+    sender.kill();
+    server.await_phase("a", "waiting", 5);
+    let (http, ops) = (server.http, server.ops);
+    let next = format!("{playlist}?_HLS_msn={}", msn(&server, "a") + 2);
+    let waiting = thread::spawn(move || try_get(http, &next));
+    until("the request is held", 5, || {
+        let metrics = try_get(ops, "/metrics")?;
+        metrics.text().lines().any(|line| line == "nowcast_http_held_requests 1").then_some(())
+    });
+    assert!(server.stop().success());
+    let answer = waiting.join().unwrap().expect("a whole answer");
+    assert!(matches!(answer.status, 200 | 503), "{}", answer.status);
 }

@@ -28,6 +28,7 @@ pub(crate) fn config(streams: Vec<StreamConfig>) -> Config {
             public_url: None,
             trusted_proxies: Vec::new(),
             allowed_origins: Vec::new(),
+            tls: None,
         },
         ops: Ops { listen: any, token: None },
         state_dir: PathBuf::new(),

@@ -254,3 +254,44 @@ fn a_stream_of_long_segments_plays_before_the_first_is_whole() {
     let declared = session.shared.multivariant.borrow().clone().unwrap();
     assert!(!std::str::from_utf8(&declared.plain).unwrap().contains("BANDWIDTH=0"));
 }
+
+#[test]
+fn sound_is_the_most_urgent_and_a_higher_rung_never_more_than_a_lower_one() {
+    let session = session(Mode::Transcode, (30, 1), 6);
+    let urgency = |name: &str| look_at(&session, name).urgency;
+    // The highest rung comes first.
+    let rungs = ["0p", "1p", "2p", "3p", "4p", "5p"].map(urgency);
+    assert_eq!((urgency("audio"), rungs), (2, [6, 6, 6, 5, 4, 3]));
+}
+
+#[test]
+fn what_left_the_playlist_can_be_fetched_for_as_long_again() {
+    let mut session = session(Mode::Transcode, (30, 1), 1);
+    let (mut seen, mut last) = (0, 0);
+    for index in 0..30 * 300 {
+        let key = index % 60 == 0;
+        session.place(unit(session.grid.rate.frame_start(index), index == 0)).unwrap();
+        let data = Bytes::from_static(if key { KEY } else { OTHER });
+        session.encoded(&EncodedFrame { rung: 0, index, key, data }).unwrap();
+        let view = look_at(&session, "0p");
+        let edge = view.edge.report_position();
+        let first = view.edge.first_msn();
+        if edge == Some((last, 0)) || first == seen {
+            continue;
+        }
+        (seen, last) = (first, edge.map_or(0, |(msn, _)| msn));
+        // As many segments as are listed, each with all of its parts: parts leave the playlist
+        // three target durations from its end, and their bytes with their segment.
+        let kept: Vec<_> = view.segments.iter().map(|segment| segment.msn).collect();
+        let listed = last - first;
+        for msn in first.saturating_sub(listed)..first {
+            assert!(kept.contains(&msn), "segment {msn} is gone while {first} is the first listed");
+        }
+        assert!(view.segments.iter().rev().skip(1).all(|segment| segment.parts.len() == 6));
+    }
+    assert!(seen > 60, "only {seen} segments left the playlist");
+}
+
+fn look_at(session: &LiveSession, name: &str) -> Arc<RenditionView> {
+    session.shared.renditions.load()[name].borrow().clone()
+}
