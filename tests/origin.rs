@@ -100,7 +100,7 @@ impl Server {
 
 /// Waits for a condition that other tasks bring about.
 async fn until(mut condition: impl FnMut() -> bool) {
-    let patience = std::time::Instant::now() + Duration::from_secs(20);
+    let patience = std::time::Instant::now() + Duration::from_secs(60);
     while !condition() {
         assert!(std::time::Instant::now() < patience, "never came true");
         tokio::task::yield_now().await;

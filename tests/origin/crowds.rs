@@ -193,8 +193,8 @@ async fn ten_thousand_idle_connections_leave_players_undisturbed() {
     // Both ends of each connection are in this process; fewer where it may not have as many.
     let connections = Limits::of_this_process().connections;
     let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
-    let room = usize::try_from(files.saturating_sub(2000) / 2).unwrap();
-    let count = room.min(connections).min(10_000);
+    let room = usize::try_from(files.saturating_sub(6000) / 2).unwrap();
+    let count = room.min(connections).clamp(200, 10_000);
     let mut publisher = published();
     let server = Server::start(&publisher).await;
     let alone = follow(&server, &mut publisher).await;
