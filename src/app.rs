@@ -139,6 +139,7 @@ impl Server {
             move |publisher| admit(&streams, &config, &setting, publisher)
         };
         let srt = tokio::spawn(self.srt.run(on_publisher, stopped.clone()));
+        let viewers = tokio::spawn(viewers.run(stopped.clone()));
         let http = Port::new(self.http, self.tls.as_deref());
         let http = tokio::spawn(listener::serve(http, Arc::new(origin), stopped.clone()));
         let ops = tokio::spawn(listener::serve(self.ops, Arc::new(desk), stopped));
