@@ -8,6 +8,7 @@ mod lint;
 mod publish;
 mod serve;
 mod streams;
+mod top;
 mod url;
 
 use std::io::Write;
@@ -81,6 +82,9 @@ enum Command {
     Streams(streams::Streams),
     /// Measure a running server from outside.
     Bench(bench::Bench),
+    /// Watch the streams of a running server: SRT, rungs, delays, viewers.
+    #[command(after_help = "Example:\n  nowcast top")]
+    Top,
     /// Print a completion script for a shell.
     #[command(after_help = "Example:\n  nowcast completions bash > /etc/bash_completion.d/nowcast")]
     Completions {
@@ -188,6 +192,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Url(url) => url::run(&load(cli, &Listen::default())?, url),
         Command::Publish(publish) => publish::run(publish),
         Command::Lint(lint) => lint::run(lint),
+        Command::Top => top::run(&load(cli, &Listen::default())?),
         Command::Streams(streams) => streams::run(&load(cli, &Listen::default())?, streams),
         Command::Bench(bench) => bench::run(bench),
         Command::Completions { .. } | Command::Man | Command::EncodeWorker => Ok(()),

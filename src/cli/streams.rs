@@ -1,6 +1,7 @@
 //! `nowcast streams`: what a running server does, asked over its ops listener.
 
 use std::fmt::Write;
+use std::net::SocketAddr;
 
 use anyhow::{Context, anyhow};
 use clap::{Args, Subcommand};
@@ -56,8 +57,8 @@ pub(super) fn run(config: &Config, args: &Streams) -> Result<(), Failure> {
     })
 }
 
-/// One request to the ops listener of the running server.
-async fn ask(config: &Config, method: &str, path: &str) -> Result<Value, Failure> {
+/// Where the ops listener of this machine's server is called.
+pub(super) fn ops_address(config: &Config) -> SocketAddr {
     let mut address = config.ops.listen;
     if address.ip().is_unspecified() {
         address.set_ip(if address.is_ipv4() {
@@ -66,6 +67,12 @@ async fn ask(config: &Config, method: &str, path: &str) -> Result<Value, Failure
             std::net::Ipv6Addr::LOCALHOST.into()
         });
     }
+    address
+}
+
+/// One request to the ops listener of the running server.
+pub(super) async fn ask(config: &Config, method: &str, path: &str) -> Result<Value, Failure> {
+    let address = ops_address(config);
     let mut request =
         http::Request::builder().method(method).uri(format!("http://{address}{path}"));
     if let Some(token) = &config.ops.token {

@@ -1,5 +1,6 @@
 //! The commands, at a terminal and with a broken configuration.
 
+use std::io::{Read, Write};
 use std::net::{TcpListener, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -134,7 +135,7 @@ fn wrong_usage_ends_with_2_and_every_command_has_an_example() {
         assert!(!err.is_empty());
     }
     for command in
-        ["serve", "demo", "check", "doctor", "url", "publish", "streams", "completions", "man"]
+        ["serve", "demo", "check", "doctor", "url", "publish", "streams", "top", "completions", "man"]
     {
         let (status, out, err) = nowcast(&[command, "--help"]);
         assert_eq!((status, err.as_str()), (0, ""), "{command}");
@@ -272,4 +273,35 @@ fn streams_shows_and_kicks_on_the_running_server() {
     assert_eq!(streams(&["kick", "a"]).0, 1, "nobody is left to be kicked");
     drop(server);
     assert_eq!(streams(&[]).0, 1, "no server answers");
+}
+
+/// In a terminal of its own (script(1)), which tells whether it was left as it was found.
+#[test]
+fn top_draws_on_a_terminal_and_leaves_it_as_it_was() {
+    let (status, _, err) = nowcast(&["top"]);
+    assert!(status == 2 && err.contains("nowcast streams --json"), "{err}");
+    let server = Server::start(&open_stream("camera", ""));
+    for keys in ["q", "\u{3}"] {
+        let command =
+            format!("stty cols 80 rows 24; exec {NOWCAST} --config {} top", server.config_file());
+        let mut script = Command::new("script")
+            .args(["-qefc", &command, "/dev/null"])
+            .env("NOWCAST_OPS_LISTEN", server.ops.to_string())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("script is part of Debian");
+        let (mut stdin, mut stdout) = (script.stdin.take().unwrap(), script.stdout.take().unwrap());
+        let (mut drawn, mut chunk) = (String::new(), [0; 4096]);
+        while !drawn.contains("camera") {
+            let read = stdout.read(&mut chunk).unwrap();
+            assert!(read > 0, "it ended before it drew: {drawn}");
+            drawn += &String::from_utf8_lossy(&chunk[..read]);
+        }
+        stdin.write_all(keys.as_bytes()).unwrap();
+        stdout.read_to_string(&mut drawn).unwrap();
+        assert!(script.wait().unwrap().success(), "{drawn}");
+        let (entered, left) = (drawn.find("\u{1b}[?1049h"), drawn.rfind("\u{1b}[?1049l"));
+        assert!(entered.is_some() && left > entered, "{drawn:?}");
+    }
 }
