@@ -14,6 +14,7 @@ fn source(width: u32, height: u32, sample_aspect: (u32, u32)) -> VideoFormat {
         chroma_bit_depth: 8,
         chroma_format: 1,
         interlaced: false,
+        range: nowcast_media::VideoRange::Sdr,
         reorder_depth: None,
         codec_string: "avc1.64001F".into(),
     }

@@ -169,6 +169,7 @@ mod tests {
             chroma_bit_depth: 8,
             chroma_format: 1,
             interlaced: false,
+            range: nowcast_media::VideoRange::Sdr,
             reorder_depth: None,
             codec_string: "avc1.64001F".to_owned(),
         };

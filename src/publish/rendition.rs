@@ -81,6 +81,10 @@ pub(super) struct Rendition {
     init: Arc<str>,
     inits: Vec<(Arc<str>, Bytes)>,
     segments: VecDeque<Arc<SegmentView>>,
+    /// Where the last complete segment ends, counted from the first.
+    position: MediaTime,
+    /// How long the oldest segments, which are listed no more, are still served.
+    leaving: VecDeque<MediaTime>,
     next_part: u64,
     next_msn: u64,
     discontinuity: bool,
@@ -120,6 +124,8 @@ impl Rendition {
             init: "".into(),
             inits: Vec::new(),
             segments: VecDeque::new(),
+            position: MediaTime::ZERO,
+            leaving: VecDeque::new(),
             next_part: 0,
             next_msn: 0,
             discontinuity: false,
@@ -138,6 +144,7 @@ impl Rendition {
         if !self.inits.iter().any(|(known, _)| *known == name) {
             self.inits.push((Arc::clone(&name), bytes));
         }
+        self.playlist.announce_init(&name);
         self.init = name;
     }
 
@@ -288,12 +295,11 @@ impl Rendition {
         if let Some(open) = self.segments.back_mut() {
             Arc::make_mut(open).complete = true;
         }
-        // What left the playlist stays for as long as the longest playlist that listed it
-        // (RFC 8216bis §6.2.2): as many segments again as are listed.
-        self.playlist.evict();
-        let edge = self.playlist.edge();
-        let listed = usize::try_from(self.next_msn - edge.first_msn()).unwrap_or(usize::MAX / 4);
-        while self.segments.len() > 2 * listed + 4 {
+        self.position += duration;
+        for removed in self.playlist.evict() {
+            self.leaving.push_back(self.position + removed.retention);
+        }
+        while self.leaving.pop_front_if(|until| *until <= self.position).is_some() {
             self.segments.pop_front();
         }
     }

@@ -184,6 +184,8 @@ impl LiveSession {
             self.restart(now_unix_micros);
             self.set_video_format(0, sets);
             self.source_sets = sets.clone();
+            // The init section that comes is hinted.
+            self.show(1);
         }
     }
 
@@ -334,7 +336,8 @@ impl LiveSession {
             let nominal: Vec<_> = self.rungs.iter().map(|rung| rung.bitrate).collect();
             let prefix = &self.shared.prefix;
             let rate = self.grid.rate;
-            let update = self.variants.update(prefix, rate, &self.video, &nominal, &self.audio);
+            let (video, audio) = (&self.video, &self.audio);
+            let update = self.variants.update(prefix, rate, video, &self.formats, &nominal, audio);
             if let Some(text) = update {
                 self.multivariant.send_replace(Some(Compressed::new(text)));
             }

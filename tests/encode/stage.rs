@@ -25,6 +25,7 @@ pub(super) fn job(width: u32, height: u32, rate: (u32, u32)) -> EncodeJob {
         chroma_bit_depth: 8,
         chroma_format: 1,
         interlaced: false,
+        range: nowcast_media::VideoRange::Sdr,
         reorder_depth: None,
         codec_string: String::new(),
     };

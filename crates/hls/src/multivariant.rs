@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use nowcast_media::FrameRate;
+use nowcast_media::{FrameRate, VideoRange};
 
 /// A variant stream: EXT-X-STREAM-INF.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -25,17 +25,6 @@ pub struct Variant {
     pub video_range: Option<VideoRange>,
     /// GROUP-ID of its audio.
     pub audio_group: Option<String>,
-}
-
-/// VIDEO-RANGE: what the transfer characteristics mean.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum VideoRange {
-    /// Standard dynamic range.
-    Sdr,
-    /// Hybrid log-gamma.
-    Hlg,
-    /// Perceptual quantizer, SMPTE ST 2084.
-    Pq,
 }
 
 /// An audio rendition with a media playlist of its own: EXT-X-MEDIA.

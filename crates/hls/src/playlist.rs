@@ -35,6 +35,8 @@ pub struct MediaPlaylist {
     open: Option<Segment>,
     /// Media sequence number of the open segment, or of the next one to begin.
     open_msn: u64,
+    /// The init section of the segment to begin, once it is known.
+    next_init: Option<Arc<str>>,
     next_part: u64,
     discontinuity_sequence: u64,
     /// End of the last part, in ticks from the start of the first segment ever listed.
@@ -130,12 +132,19 @@ impl MediaPlaylist {
             segments: VecDeque::new(),
             open: None,
             open_msn: first_msn,
+            next_init: None,
             next_part: 0,
             discontinuity_sequence: 0,
             position: 0,
             longest: 0,
             ended: false,
         }
+    }
+
+    /// Says which init section the next segment will be decoded with, as soon as that is known: where
+    /// it is another one, players are told to fetch it ahead.
+    pub fn announce_init(&mut self, uri: &str) {
+        self.next_init = Some(Arc::from(uri));
     }
 
     /// Opens a segment: its first sample is shown at `program_date_time_unix_ms`, it is decoded with
@@ -156,6 +165,7 @@ impl MediaPlaylist {
             Some(last) if *last.init == *init_uri => Arc::clone(&last.init),
             _ => Arc::from(init_uri),
         };
+        self.next_init = Some(Arc::clone(&init));
         let date = DateTime { unix_ms: program_date_time_unix_ms };
         self.open = Some(Segment {
             start: self.position,
@@ -321,11 +331,11 @@ impl MediaPlaylist {
 
     /// The next part, and its init section where that is known to be another one (§4.4.5.3).
     fn write_hints(&self, text: &mut String) {
-        if let (Some(last), Some(open)) = (self.segments.back(), &self.open)
-            && open.parts == 0
-            && open.init != last.init
+        if let (Some(last), Some(next)) = (self.segments.back(), &self.next_init)
+            && self.open.as_ref().is_none_or(|open| open.parts == 0)
+            && *next != last.init
         {
-            line!(text, "#EXT-X-PRELOAD-HINT:TYPE=MAP,URI=\"{}\"", open.init);
+            line!(text, "#EXT-X-PRELOAD-HINT:TYPE=MAP,URI=\"{next}\"");
         }
         let next = names::part(self.next_part);
         line!(text, "#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"{next}\"");

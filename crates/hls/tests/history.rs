@@ -54,7 +54,7 @@ struct Plan {
     discontinuity: bool,
     /// Parts from this one on are missing.
     gap_from: Option<u32>,
-    /// Whether the segment is begun in a generation of its own, before its first part.
+    /// Whether its init section is known in a generation of its own, before its first part.
     announced: bool,
     /// Whether what the window can do without is taken out at its end.
     evict: bool,
@@ -123,10 +123,15 @@ impl Stream {
         let scale = u64::from(self.track.timescale());
         let date = START_MS + i64::try_from((self.ticks() * 1000 + scale / 2) / scale).unwrap();
         self.inits += u32::from(plan.init);
-        self.playlist.begin_segment(date, &format!("init-{}.mp4", self.inits), plan.discontinuity);
+        let init = format!("init-{}.mp4", self.inits);
         if plan.announced {
+            self.playlist.announce_init(&init);
             self.publish();
+            let (_, now) = self.generations.last().unwrap();
+            let news = now.segments.last().is_some_and(|last| last.init.as_ref() != Some(&init));
+            assert_eq!(now.map_hint, Some(init.clone()).filter(|_| news));
         }
+        self.playlist.begin_segment(date, &init, plan.discontinuity);
         let mut frames = (self.track.segment_frames() * plan.percent / 100).max(1);
         let mut index = 0;
         while frames > 0 {

@@ -225,3 +225,26 @@ fn a_segment_without_parts_never_was() {
     assert!(empty.ends_with("SEQUENCE:0\n#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"p0.m4s\"\n"));
     assert_eq!(playlist.edge().report_position(), None);
 }
+
+#[test]
+fn a_delta_update_is_as_long_whatever_the_window() {
+    let deltas = [20_000, 3_600_000].map(|window| {
+        let rate = FrameRate::new(30, 1).unwrap();
+        let grid = Grid::new(rate, MediaTime::from_millis(500), MediaTime::from_millis(2000));
+        let profile = Profile::new(&grid, MediaTime::from_millis(window));
+        let mut playlist = MediaPlaylist::new(profile, MediaTime::TIMESCALE, 0);
+        for msn in 0..3000_u64 {
+            let date = START_MS + i64::try_from(msn).unwrap() * 2000;
+            playlist.begin_segment(date, "init-a.mp4", false);
+            for index in 0..4 {
+                playlist.add_part(part(msn * 4 + index, 500, index == 0));
+            }
+            playlist.end_segment();
+            playlist.evict();
+        }
+        let rendered = playlist.render(&[]);
+        (rendered.full.len(), rendered.delta.unwrap().len())
+    });
+    let [(short, near), (long, far)] = deltas;
+    assert!(long > 50 * short && far.abs_diff(near) <= 4, "{deltas:?}");
+}

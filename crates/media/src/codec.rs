@@ -26,6 +26,18 @@ impl fmt::Display for VideoCodec {
     }
 }
 
+/// How far brightness reaches, by the transfer characteristics.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum VideoRange {
+    /// Standard dynamic range.
+    #[default]
+    Sdr,
+    /// Hybrid log-gamma.
+    Hlg,
+    /// Perceptual quantizer, SMPTE ST 2084.
+    Pq,
+}
+
 /// What the sequence parameter set says of the pictures.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct VideoFormat {
@@ -39,6 +51,8 @@ pub struct VideoFormat {
     pub sample_aspect: (u32, u32),
     /// The frame rate the VUI announces, if it announces a plausible one.
     pub frame_rate: Option<FrameRate>,
+    /// What the transfer characteristics mean; standard where the stream does not say.
+    pub range: VideoRange,
     /// Bits per luma sample.
     pub bit_depth: u8,
     /// Bits per chroma sample.

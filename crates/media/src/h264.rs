@@ -1,7 +1,7 @@
 //! H.264: NAL unit types and the sequence parameter set (ITU-T H.264 §7.3.2.1).
 
 use crate::bits::{BitReader, unescape};
-use crate::{FrameRate, ParameterSetsError, VideoCodec, VideoFormat, vui};
+use crate::{FrameRate, ParameterSetsError, VideoCodec, VideoFormat, VideoRange, vui};
 
 /// Coded slice of an IDR picture.
 pub const NAL_IDR: u8 = 5;
@@ -64,6 +64,7 @@ pub fn parse_sps(unit: &[u8]) -> Result<VideoFormat, ParameterSetsError> {
         height,
         sample_aspect: vui.sample_aspect,
         frame_rate: vui.frame_rate,
+        range: vui.range,
         bit_depth: chroma.luma_depth,
         chroma_bit_depth: chroma.chroma_depth,
         chroma_format: chroma.format,
@@ -141,20 +142,27 @@ fn picture_order(bits: &mut BitReader<'_>) -> Result<bool, ParameterSetsError> {
 
 struct Vui {
     sample_aspect: (u32, u32),
+    range: VideoRange,
     frame_rate: Option<FrameRate>,
     reorder_depth: Option<u8>,
 }
 
 impl Default for Vui {
     fn default() -> Self {
-        Self { sample_aspect: (1, 1), frame_rate: None, reorder_depth: None }
+        Self {
+            sample_aspect: (1, 1),
+            range: VideoRange::Sdr,
+            frame_rate: None,
+            reorder_depth: None,
+        }
     }
 }
 
 impl Vui {
     /// §E.1.1.
     fn parse(bits: &mut BitReader<'_>) -> Result<Self, ParameterSetsError> {
-        let mut vui = Self { sample_aspect: vui::sample_aspect(bits)?, ..Self::default() };
+        let (sample_aspect, range) = vui::front(bits)?;
+        let mut vui = Self { sample_aspect, range, ..Self::default() };
         if bits.flag()? {
             // A tick is a field's time, in progressive streams too (§E.2.1).
             vui.frame_rate = vui::frame_rate(bits, 2)?;

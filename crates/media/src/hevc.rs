@@ -1,7 +1,7 @@
 //! HEVC: NAL unit types and the sequence parameter set (ITU-T H.265 §7.3.2.2).
 
 use crate::bits::{BitReader, unescape};
-use crate::{FrameRate, ParameterSetsError, VideoCodec, VideoFormat, vui};
+use crate::{FrameRate, ParameterSetsError, VideoCodec, VideoFormat, VideoRange, vui};
 
 /// Video parameter set.
 pub const NAL_VPS: u8 = 32;
@@ -147,6 +147,7 @@ pub fn parse_sps(unit: &[u8]) -> Result<VideoFormat, ParameterSetsError> {
         height,
         sample_aspect: vui.sample_aspect,
         frame_rate: vui.frame_rate,
+        range: vui.range,
         bit_depth,
         chroma_bit_depth,
         chroma_format,
@@ -252,20 +253,22 @@ fn skip_reference_pictures(
 
 struct Vui {
     sample_aspect: (u32, u32),
+    range: VideoRange,
     frame_rate: Option<FrameRate>,
     fields: bool,
 }
 
 impl Default for Vui {
     fn default() -> Self {
-        Self { sample_aspect: (1, 1), frame_rate: None, fields: false }
+        Self { sample_aspect: (1, 1), range: VideoRange::Sdr, frame_rate: None, fields: false }
     }
 }
 
 impl Vui {
     /// §E.2.1, up to the timing.
     fn parse(bits: &mut BitReader<'_>) -> Result<Self, ParameterSetsError> {
-        let mut vui = Self { sample_aspect: vui::sample_aspect(bits)?, ..Self::default() };
+        let (sample_aspect, range) = vui::front(bits)?;
+        let mut vui = Self { sample_aspect, range, ..Self::default() };
         bits.skip(1)?; // neutral_chroma_indication_flag
         vui.fields = bits.flag()?;
         bits.skip(1)?; // frame_field_info_present_flag

@@ -16,7 +16,7 @@ mod vui;
 
 pub use aac::{AacConfig, AacError, AdtsHeader};
 pub use access_unit::{AccessUnit, AudioFrame};
-pub use codec::{ParameterSets, ParameterSetsError, VideoCodec, VideoFormat};
+pub use codec::{ParameterSets, ParameterSetsError, VideoCodec, VideoFormat, VideoRange};
 pub use grid::{Grid, Seconds5};
 pub use language::Language;
 pub use time::{FrameRate, MediaTime};

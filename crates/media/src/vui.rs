@@ -1,10 +1,13 @@
 //! What H.264 (§E.1.1) and HEVC (§E.2.1) say alike in their video usability information.
 
 use crate::bits::BitReader;
-use crate::{FrameRate, ParameterSetsError};
+use crate::{FrameRate, ParameterSetsError, VideoRange};
 
-/// The VUI's front, alike in both codecs: aspect ratio, overscan, colour, chroma location.
-pub(crate) fn sample_aspect(bits: &mut BitReader<'_>) -> Result<(u32, u32), ParameterSetsError> {
+/// The VUI's front, alike in both codecs (aspect ratio, overscan, colour, chroma location): the sample
+/// aspect ratio and the range.
+pub(crate) fn front(
+    bits: &mut BitReader<'_>,
+) -> Result<((u32, u32), VideoRange), ParameterSetsError> {
     /// Sample aspect ratios by aspect_ratio_idc (H.264 table E-1).
     const RATIOS: [(u32, u32); 17] = [
         (1, 1),
@@ -28,6 +31,7 @@ pub(crate) fn sample_aspect(bits: &mut BitReader<'_>) -> Result<(u32, u32), Para
     const EXTENDED: u8 = 255;
 
     let mut ratio = (1, 1);
+    let mut range = VideoRange::Sdr;
     if bits.flag()? {
         ratio = match bits.byte()? {
             EXTENDED => (bits.bits(16)?, bits.bits(16)?),
@@ -45,14 +49,20 @@ pub(crate) fn sample_aspect(bits: &mut BitReader<'_>) -> Result<(u32, u32), Para
     if bits.flag()? {
         bits.skip(4)?;
         if bits.flag()? {
-            bits.skip(24)?;
+            bits.skip(8)?; // colour_primaries
+            range = match bits.byte()? {
+                16 => VideoRange::Pq,
+                18 => VideoRange::Hlg,
+                _ => VideoRange::Sdr,
+            };
+            bits.skip(8)?; // matrix_coefficients
         }
     }
     // chroma_loc_info_present_flag
     if bits.flag()? {
         bits.skip_ue(2)?;
     }
-    Ok(ratio)
+    Ok((ratio, range))
 }
 
 /// num_units_in_tick and time_scale as a frame rate, where it is one a camera could have: 1 to 120.

@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use bytes::Bytes;
-use nowcast_media::{ParameterSets, VideoCodec, hevc, nal};
+use nowcast_media::{ParameterSets, VideoCodec, VideoRange, hevc, nal};
 use nowcast_testkit::tools::{ffmpeg, ffprobe, run};
 use proptest::prelude::*;
 
@@ -34,6 +34,8 @@ fn every_kind_of_picture_is_described_as_ffprobe_describes_it() {
             "-pix_fmt yuv444p -b:v 900k -maxrate 900k -bufsize 900k -x264-params nal-hrd=cbr",
         ),
         (H264, "320x240", "5", "-pix_fmt gray -color_range pc -colorspace bt709"),
+        (H264, "426x240", "50", "-pix_fmt yuv420p10le -color_trc arib-std-b67"),
+        (Hevc, "426x240", "25", "-pix_fmt yuv420p10le -color_trc smpte2084"),
         (Hevc, "1280x720", "30", "-bf 3"),
         (Hevc, "1920x1080", "60000/1001", "-pix_fmt yuv420p10le"),
         (
@@ -76,6 +78,12 @@ fn every_kind_of_picture_is_described_as_ffprobe_describes_it() {
         assert!(pixels.contains(chroma), "{pixels}, {context}");
         assert_eq!(format.bit_depth == 10, pixels.contains("10"), "{context}");
         assert_eq!(format.chroma_bit_depth, format.bit_depth, "{context}");
+        let range = match theirs("color_transfer").as_str() {
+            "smpte2084" => VideoRange::Pq,
+            "arib-std-b67" => VideoRange::Hlg,
+            _ => VideoRange::Sdr,
+        };
+        assert_eq!(format.range, range, "{context}");
         assert_eq!(format.interlaced, options.contains("+ildct+ilme"), "{context}");
     }
 }

@@ -226,6 +226,13 @@ fn a_publisher_that_returns_goes_on_after_one_discontinuity_in_every_rendition()
         new.follows(old).unwrap();
         let text = std::str::from_utf8(&view.full.plain).unwrap();
         assert_eq!(text.matches("#EXT-X-DISCONTINUITY\n").count(), 1, "{name}");
+        let breaks = |playlist: &MediaPlaylist| {
+            let mut all = playlist.all();
+            let segment = all.find(|segment| segment.discontinuity).unwrap();
+            (segment.program_date_time, segment.init.is_some())
+        };
+        let (_, first) = look(&session, "0p");
+        assert_eq!(breaks(&new), breaks(&first), "{name} breaks where the others do");
     }
     session.end();
     for name in ["0p", "1p", "audio"] {
@@ -264,34 +271,71 @@ fn sound_is_the_most_urgent_and_a_higher_rung_never_more_than_a_lower_one() {
     assert_eq!((urgency("audio"), rungs), (2, [6, 6, 6, 5, 4, 3]));
 }
 
-#[test]
-fn what_left_the_playlist_can_be_fetched_for_as_long_again() {
-    let mut session = session(Mode::Transcode, (30, 1), 1);
-    let (mut seen, mut last) = (0, 0);
-    for index in 0..30 * 300 {
-        let key = index % 60 == 0;
-        session.place(unit(session.grid.rate.frame_start(index), index == 0)).unwrap();
-        let data = Bytes::from_static(if key { KEY } else { OTHER });
-        session.encoded(&EncodedFrame { rung: 0, index, key, data }).unwrap();
-        let view = look_at(&session, "0p");
-        let edge = view.edge.report_position();
-        let first = view.edge.first_msn();
-        if edge == Some((last, 0)) || first == seen {
-            continue;
-        }
-        (seen, last) = (first, edge.map_or(0, |(msn, _)| msn));
-        // As many segments as are listed, each with all of its parts: parts leave the playlist
-        // three target durations from its end, and their bytes with their segment.
-        let kept: Vec<_> = view.segments.iter().map(|segment| segment.msn).collect();
-        let listed = last - first;
-        for msn in first.saturating_sub(listed)..first {
-            assert!(kept.contains(&msn), "segment {msn} is gone while {first} is the first listed");
-        }
-        assert!(view.segments.iter().rev().skip(1).all(|segment| segment.parts.len() == 6));
-    }
-    assert!(seen > 60, "only {seen} segments left the playlist");
-}
-
 fn look_at(session: &LiveSession, name: &str) -> Arc<RenditionView> {
     session.shared.renditions.load()[name].borrow().clone()
+}
+
+#[test]
+fn new_parameter_sets_make_a_new_init_section_that_is_hinted_and_a_discontinuity() {
+    let mut session = session(Mode::Passthrough, (30, 1), 0);
+    let pass = |session: &mut LiveSession, frames: std::ops::Range<i64>| {
+        for index in frames {
+            let time = session.grid.rate.frame_start(index);
+            let unit = session.place(unit(time, index % 60 == 0)).unwrap();
+            session.pass_through(&unit).unwrap();
+        }
+    };
+    pass(&mut session, 0..150);
+    let (_, before) = look(&session, "source");
+    // Another picture parameter set.
+    let mut sets = session.source_sets.clone();
+    sets.pps = vec![Bytes::from_static(&[0x68, 0xeb, 0xe3, 0xcb, 0x22, 0xc1])];
+    session.source_format(&sets, START + 5_000_000);
+    let (view, hinted) = look(&session, "source");
+    let init = hinted.map_hint.clone().unwrap();
+    assert!(view.inits.iter().any(|(name, _)| **name == *init));
+    hinted.follows(&before).unwrap();
+    pass(&mut session, 180..210);
+    let (_, after) = look(&session, "source");
+    after.follows(&hinted).unwrap();
+    let new = after.all().find(|segment| segment.discontinuity).unwrap();
+    assert_eq!(new.init.as_ref(), Some(&init));
+    assert_eq!(after.map_hint, None);
+    assert_ne!(after.segments[0].init, Some(init));
+}
+
+#[test]
+fn what_leaves_the_playlist_is_served_as_long_as_the_longest_one_that_listed_it() {
+    let mut session = session(Mode::Passthrough, (30, 1), 0);
+    // By segment: its duration, the longest playlist that listed it, and when it was listed no more.
+    let mut seen = BTreeMap::<u64, (u64, u64, Option<u64>)>::new();
+    for index in 0_i64..30 * 420 {
+        // Short segments for three minutes, then long ones, so that counting them tells little.
+        if index % 20 == 0 && index < 30 * 180 {
+            session.epoch(START + index * 1_000_000 / 30);
+        }
+        let time = session.grid.rate.frame_start(index);
+        let Some(unit) = session.place(unit(time, index % 20 == 0)) else { continue };
+        session.pass_through(&unit).unwrap();
+        if index % 20 != 1 || index < 100 {
+            continue;
+        }
+        let (view, playlist) = look(&session, "source");
+        let length: u64 = playlist.segments.iter().map(|segment| segment.duration).sum();
+        for segment in &playlist.segments {
+            let (_, longest, _) = seen.entry(segment.msn).or_insert((segment.duration, 0, None));
+            *longest = length.max(*longest);
+        }
+        let now = u64::try_from(index).unwrap() * 100_000 / 30;
+        for (msn, (duration, longest, gone)) in &mut seen {
+            if *msn < playlist.media_sequence {
+                let gone = *gone.get_or_insert(now);
+                let served = view.segments.iter().any(|segment| segment.msn == *msn);
+                // A look apart.
+                assert!(served || now + 70_000 >= gone + *duration + *longest, "{msn} at {now}");
+            }
+        }
+        assert!(view.segments.len() <= 2 * 95, "{} are kept", view.segments.len());
+    }
+    assert!(seen.values().filter(|(_, _, gone)| gone.is_some()).count() > 200);
 }

@@ -24,6 +24,7 @@ fn format(codec: VideoCodec, width: u32, height: u32, sample_aspect: (u32, u32))
         chroma_bit_depth: 9,
         chroma_format: 2,
         interlaced: false,
+        range: nowcast_media::VideoRange::Sdr,
         reorder_depth: None,
         codec_string: String::new(),
     }

@@ -22,16 +22,21 @@ fn session_with(mode: Mode, audio: Vec<SourceAudio>) -> LiveSession {
 /// Sends the pictures from `from` to `to`, and between them what each track says: its first byte.
 fn run(session: &mut LiveSession, from: i64, to: i64, tracks: &[(u16, u32, u8)]) {
     let mut sent = vec![None; tracks.len()];
+    let mut witness = Witness::default();
     for index in from..to {
         let time = session.grid.rate.frame_start(index - from);
         if let Some(unit) = session.place(unit(time, (index - from) % 60 == 0)) {
             match session.mode {
-                Mode::Passthrough => session.pass_through(&unit).unwrap(),
+                Mode::Passthrough => {
+                    session.pass_through(&unit).unwrap();
+                    witness.look(session);
+                }
                 Mode::Transcode => {
                     for rung in 0..2 {
                         let key = (index - from) % 60 == 0;
                         let data = Bytes::from_static(if key { KEY } else { super::OTHER });
                         session.encoded(&EncodedFrame { rung, index, key, data }).unwrap();
+                        witness.look(session);
                     }
                 }
             }
@@ -42,7 +47,40 @@ fn run(session: &mut LiveSession, from: i64, to: i64, tracks: &[(u16, u32, u8)])
                 let pts = MediaTime::from_scale(*samples, (*rate).try_into().unwrap());
                 let data = Bytes::from(vec![*says; 90]);
                 session.audio(*pid, AudioFrame { pts, data }).unwrap();
+                witness.look(session);
                 *samples += 1024;
+            }
+        }
+    }
+}
+
+/// Sees every generation of every rendition.
+#[derive(Default)]
+struct Witness(BTreeMap<String, MediaPlaylist>);
+
+impl Witness {
+    /// What is new is legal after what was; it names no init section that is not there, and says of
+    /// each other rendition where that stands at this moment.
+    fn look(&mut self, session: &LiveSession) {
+        let views = session.shared.renditions.load();
+        for (name, view) in
+            views.iter().filter(|(_, view)| view.borrow().edge.report_position().is_some())
+        {
+            let view = view.borrow();
+            let text = std::str::from_utf8(&view.full.plain).unwrap();
+            let now = MediaPlaylist::read(text).unwrap();
+            let Some(old) = self.0.insert(name.clone(), now.clone()) else { continue };
+            if old == now {
+                continue;
+            }
+            now.check().and_then(|()| now.follows(&old)).unwrap_or_else(|e| panic!("{e}\n{text}"));
+            let mut inits = now.all().filter_map(|it| it.init.as_ref()).chain(&now.map_hint);
+            assert!(inits.all(|init| view.inits.iter().any(|(known, _)| **known == **init)));
+            for report in &now.reports {
+                let other = &views[report.uri.split('/').nth(1).unwrap()];
+                let (msn, part) = other.borrow().edge.report_position().unwrap();
+                let told = (report.last_msn, report.last_part);
+                assert_eq!(told, (msn, part.into()), "{name} of {}", report.uri);
             }
         }
     }
