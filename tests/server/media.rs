@@ -10,6 +10,14 @@ struct Part {
     start: u64,
     end: u64,
     samples: usize,
+    /// It holds a sync sample.
+    sync: bool,
+    /// Its first sample is shown so much later than decoded.
+    delay: i64,
+    /// The NAL units of its first sample begin so, if it is video.
+    units: Vec<u8>,
+    /// Unix time of its first sample in milliseconds, by `prft`.
+    produced: Option<i64>,
 }
 
 /// Every check that holds for a stream that is whole, whatever its mode.
@@ -31,18 +39,19 @@ pub(crate) fn assert_whole(master: &Master, followed: &[Followed<'_>]) {
         assert_aligned(videos, Some(audio));
     }
     assert_aligned(videos, None);
+    assert_in_step(followed);
 }
 
 /// Where each part begins, in the track's timescale: segment by segment.
 fn starts(rendition: &Followed<'_>) -> Vec<(u64, Vec<u64>)> {
-    let parts = |parts: &[(u64, Vec<u8>)]| parts.iter().map(|it| read(&it.1).start).collect();
+    let parts = |it: &[super::player::Part]| it.iter().map(|it| read(&it.bytes).start).collect();
     rendition.segments.iter().map(|it| (it.msn, parts(&it.parts))).collect()
 }
 
 /// The longest time between the end of a part and the start of the next, in seconds of a video track.
 pub(crate) fn longest_gap(video: &Followed<'_>) -> f64 {
     let parts = video.segments.iter().flat_map(|segment| &segment.parts);
-    let spans: Vec<_> = parts.map(|(_, bytes)| read(bytes)).collect();
+    let spans: Vec<_> = parts.map(|part| read(&part.bytes)).collect();
     let gaps = spans.windows(2).map(|pair| pair[1].start.abs_diff(pair[0].end));
     gaps.max().unwrap_or(0) as f64 / 90_000.0
 }
@@ -51,12 +60,17 @@ pub(crate) fn longest_gap(video: &Followed<'_>) -> f64 {
 fn read(bytes: &[u8]) -> Part {
     let mut rest = bytes;
     let mut moof: Option<Moof> = None;
-    let mut media = 0;
+    let (mut media, mut produced) = (Vec::new(), None);
     while !rest.is_empty() {
         match Any::decode(&mut rest).expect("a box") {
             Any::Moof(one) => assert!(moof.replace(one).is_none(), "two moofs in a part"),
-            Any::Mdat(mdat) => media += mdat.data.len(),
-            Any::Styp(_) | Any::Prft(_) => {}
+            Any::Mdat(mdat) => media.extend(mdat.data),
+            Any::Prft(prft) => {
+                // From 1900, in units of 2^-32 s.
+                let millis = (i128::from(prft.ntp_timestamp) * 1000 + (1 << 31)) >> 32;
+                produced = i64::try_from(millis).ok().map(|millis| millis - 2_208_988_800_000);
+            }
+            Any::Styp(_) => {}
             other => panic!("{other:?} in a part"),
         }
     }
@@ -64,12 +78,89 @@ fn read(bytes: &[u8]) -> Part {
     let [track] = moof.traf.as_slice() else { panic!("one track") };
     let samples: Vec<_> = track.trun.iter().flat_map(|trun| trun.samples.iter()).collect();
     let sizes: u32 = samples.iter().map(|it| it.size.expect("a size")).sum();
-    assert_eq!(sizes as usize, media, "samples fill the media data");
+    assert_eq!(sizes as usize, media.len(), "samples fill the media data");
     let start = track.tfdt.as_ref().expect("a decode time").base_media_decode_time;
     let default = track.tfhd.default_sample_duration;
     let durations = samples.iter().map(|it| it.duration.or(default).expect("a duration"));
     let end = start + durations.map(u64::from).sum::<u64>();
-    Part { start, end, samples: samples.len() }
+    let flags = |it: &mp4_atom::TrunEntry| it.flags.or(track.tfhd.default_sample_flags);
+    let first = samples.first().expect("a sample");
+    Part {
+        start,
+        end,
+        samples: samples.len(),
+        sync: samples.iter().any(|it| flags(it).expect("flags") & 0x1_0000 == 0),
+        delay: first.cts.unwrap_or(0),
+        units: nal_headers(&media[..first.size.unwrap_or(0) as usize]),
+        produced,
+    }
+}
+
+/// The first byte of each NAL unit of a sample with four-byte lengths.
+fn nal_headers(mut sample: &[u8]) -> Vec<u8> {
+    let mut headers = Vec::new();
+    while let Some((length, rest)) = sample.split_first_chunk::<4>() {
+        let Some((unit, next)) = rest.split_at_checked(u32::from_be_bytes(*length) as usize) else {
+            break;
+        };
+        headers.extend(unit.first());
+        sample = next;
+    }
+    headers
+}
+
+/// What the playlist says of each part is what its bytes say, and one can be read by itself. Answers
+/// by segment at which date, in milliseconds, the media time would be zero.
+fn assert_parts(rendition: &Followed<'_>) -> Vec<(u64, f64)> {
+    let name = rendition.name();
+    let probe = ffprobe("-show_streams", &file(rendition));
+    let codec = find(&probe, "codec_name");
+    let scale =
+        if codec == "aac" { find(&probe, "sample_rate").parse().unwrap() } else { 90_000.0 };
+    let millis = |ticks: u64| ticks as f64 * 1000.0 / scale;
+    let (mut end, mut zeros) = (None, Vec::new());
+    for segment in rendition.segments.iter().filter(|segment| !segment.parts.is_empty()) {
+        let parts: Vec<_> = segment.parts.iter().map(|part| read(&part.bytes)).collect();
+        let zero = segment.date as f64 - millis(parts[0].start);
+        zeros.push((segment.msn, zero));
+        for (index, (listed, part)) in segment.parts.iter().zip(&parts).enumerate() {
+            let place = format!("{name} {}/{index}", segment.msn);
+            assert_eq!(listed.independent, part.sync, "{place}: INDEPENDENT is a sync sample");
+            let follows = end.is_none_or(|end| end == part.start);
+            assert!(follows || (segment.discontinuity && index == 0), "{place}: a hole before it");
+            end = Some(part.end);
+            let produced = part.produced.expect("prft") as f64;
+            let listed_at = zero + millis(part.start);
+            assert!((produced - listed_at).abs() <= 2.0, "{place}: {produced}, not {listed_at}");
+        }
+        // IDR (H.264 §7.4.1), IRAP (H.265 §7.4.2.2).
+        let random_access = |unit: &u8| match codec {
+            "h264" => unit & 31 == 5,
+            _ => (16..=21).contains(&(unit >> 1 & 63)),
+        };
+        let whole = parts[0].sync && parts[0].delay == 0;
+        let begins = codec == "aac" || parts[0].units.iter().any(random_access);
+        assert!(whole && begins, "{name} {}: it begins with a picture to start at", segment.msn);
+    }
+    let last = rendition.segments.iter().rfind(|segment| !segment.parts.is_empty()).unwrap();
+    let part = &last.parts.last().unwrap().bytes;
+    let alone = [&rendition.inits[&last.init][..], part].concat();
+    let packets = ffprobe("-count_packets -show_streams", &alone);
+    assert_eq!(find(&packets, "nb_read_packets"), read(part).samples.to_string(), "{name}: alone");
+    zeros
+}
+
+/// Every rendition makes the same promises, and its dates mean the same media time.
+fn assert_in_step(followed: &[Followed<'_>]) {
+    let zeros: Vec<_> = followed.iter().map(assert_parts).collect();
+    for (other, dates) in followed.iter().zip(&zeros) {
+        assert_eq!(other.playlist.head, followed[0].playlist.head, "{}", other.name());
+        for (msn, zero) in dates {
+            let same = zeros[0].iter().find(|(of, _)| of == msn);
+            let apart = same.map_or(0.0, |(_, video)| (zero - video).abs());
+            assert!(apart <= 1.01, "{} {msn}: its date is {apart} ms off", other.name());
+        }
+    }
 }
 
 /// A rendition as one file: its init section and all segments under it.
@@ -88,7 +179,7 @@ fn file(rendition: &Followed<'_>) -> Vec<u8> {
 
 fn samples(rendition: &Followed<'_>) -> usize {
     let parts = rendition.segments.iter().flat_map(|segment| &segment.parts);
-    parts.map(|(_, bytes)| read(bytes).samples).sum()
+    parts.map(|part| read(&part.bytes).samples).sum()
 }
 
 /// ffprobe's view of the video; every frame can be decoded.

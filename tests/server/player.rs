@@ -100,6 +100,13 @@ fn attributes(list: &str) -> BTreeMap<String, String> {
         .collect()
 }
 
+/// A part as it was listed, and its bytes.
+#[derive(Debug)]
+pub(crate) struct Part {
+    pub(crate) independent: bool,
+    pub(crate) bytes: Vec<u8>,
+}
+
 /// A segment that was seen whole.
 #[derive(Debug)]
 pub(crate) struct Segment {
@@ -110,8 +117,7 @@ pub(crate) struct Segment {
     pub(crate) init: String,
     /// PROGRAM-DATE-TIME in milliseconds.
     pub(crate) date: i64,
-    /// Durations (in 1e-5 s) and bytes of its parts.
-    pub(crate) parts: Vec<(u64, Vec<u8>)>,
+    pub(crate) parts: Vec<Part>,
     pub(crate) bytes: Vec<u8>,
 }
 
@@ -228,9 +234,12 @@ impl<'a> Followed<'a> {
         let parts: Vec<_> = segment
             .parts
             .iter()
-            .map(|part| (part.duration, self.parts[&part.uri].clone()))
+            .map(|part| Part {
+                independent: part.independent,
+                bytes: self.parts[&part.uri].clone(),
+            })
             .collect();
-        let whole: Vec<u8> = parts.iter().flat_map(|(_, bytes)| bytes).copied().collect();
+        let whole: Vec<u8> = parts.iter().flat_map(|part| &part.bytes).copied().collect();
         assert!(bytes == whole, "{}{uri} is not the concatenation of its parts", self.folder);
         let init = segment.init.clone().expect("an init section applies");
         if !self.inits.contains_key(&init) {

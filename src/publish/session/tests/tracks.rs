@@ -112,8 +112,16 @@ fn every_track_is_a_rendition_that_is_cut_with_the_pictures_and_reported_in_all_
                 assert!(ends.0.abs_diff(ends.1) <= 2322 + 2, "{name} {}: {ends:?}", picture.msn);
             }
         }
+        let listed = |playlist: &MediaPlaylist| {
+            let open = playlist.open.iter().flat_map(|open| &open.parts);
+            let complete = playlist.segments.iter().map(|segment| segment.duration);
+            complete.chain(open.map(|part| part.duration)).sum::<u64>()
+        };
         for name in &names {
             let (_, playlist) = look(&session, name);
+            // A part, and a frame of audio.
+            let apart = listed(&playlist).abs_diff(listed(&pictures));
+            assert!(apart <= playlist.head.part_target + 2322, "{name}: {apart}e-5 s apart");
             let reported: Vec<_> = playlist.reports.iter().map(|it| it.uri.as_str()).collect();
             let others: Vec<_> = names
                 .iter()
