@@ -15,6 +15,8 @@ mod command_line;
 mod harness;
 #[path = "server/life.rs"]
 mod life;
+#[path = "server/lint.rs"]
+mod lint;
 #[path = "server/media.rs"]
 mod media;
 #[path = "server/modes.rs"]

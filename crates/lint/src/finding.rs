@@ -77,10 +77,6 @@ impl Findings {
     }
 
     /// Violations first, then in the order in which rules were broken first.
-    pub(crate) fn len(&self) -> usize {
-        self.list.len()
-    }
-
     pub(crate) fn into_sorted(mut self) -> Vec<Finding> {
         let mut order = HashMap::new();
         for finding in &self.list {

@@ -11,6 +11,7 @@
 //!
 //! `rules` has one function per rule, by theme; docs/lint.md tells more.
 
+pub mod cdn;
 mod exchange;
 mod finding;
 mod linter;

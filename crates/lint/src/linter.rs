@@ -97,12 +97,6 @@ impl Linter {
         self.renditions.get(playlist)?.position_at(at)
     }
 
-    /// Different findings so far.
-    #[must_use]
-    pub fn found(&self) -> usize {
-        self.findings.len()
-    }
-
     /// Ends the watch: what needs all of it is judged now.
     #[must_use]
     pub fn finish(mut self) -> Report {

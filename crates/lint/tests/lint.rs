@@ -4,6 +4,8 @@
 
 #[path = "lint/broken.rs"]
 mod broken;
+#[path = "lint/cache.rs"]
+mod cache;
 #[path = "lint/legal.rs"]
 mod legal;
 #[path = "lint/mp4.rs"]

@@ -6,6 +6,7 @@ use bytes::{Bytes, BytesMut};
 use http::{Method, Request, Response, header};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client as HyperClient;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
@@ -23,8 +24,8 @@ const PROBE_PATIENCE: Duration = Duration::from_secs(8);
 
 /// Fetches, and notes when what came.
 pub(super) struct Client {
-    http: HyperClient<HttpConnector, Empty<Bytes>>,
-    pub(super) started: Instant,
+    http: HyperClient<HttpsConnector<HttpConnector>, Empty<Bytes>>,
+    started: Instant,
 }
 
 /// A request.
@@ -83,12 +84,20 @@ impl Ask {
 }
 
 impl Client {
-    pub(super) fn new() -> Self {
+    /// Counts time from `started`.
+    pub(super) fn new(started: Instant) -> Self {
         let mut connector = HttpConnector::new();
+        connector.enforce_http(false);
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(Duration::from_secs(10)));
+        // The certificates that browsers trust; HTTP/1.1, where every byte has its time.
+        let connector = HttpsConnectorBuilder::new()
+            .with_webpki_roots()
+            .https_or_http()
+            .enable_http1()
+            .wrap_connector(connector);
         let http = HyperClient::builder(TokioExecutor::new()).build(connector);
-        Self { http, started: Instant::now() }
+        Self { http, started }
     }
 
     fn now(&self) -> Duration {

@@ -26,7 +26,16 @@ pub(super) struct Watch {
 impl Watch {
     /// Fetches what stands at `url` and, until `until`, all that it leads to.
     pub(super) async fn begin(url: &Url, until: Instant) -> Result<Arc<Self>, Failed> {
-        let watch = Self { client: Client::new(), linter: Mutex::new(Linter::new()), until };
+        Self::begin_at(Instant::now(), url, until).await
+    }
+
+    /// The same, with times counted from `started`: what two watches note can then be compared.
+    pub(super) async fn begin_at(
+        started: Instant,
+        url: &Url,
+        until: Instant,
+    ) -> Result<Arc<Self>, Failed> {
+        let watch = Self { client: Client::new(started), linter: Mutex::new(Linter::new()), until };
         let start = watch.client.fetch(Ask::new(url.clone(), Purpose::Start)).await?;
         if !start.is_success() {
             let reason = format!(
@@ -68,6 +77,11 @@ impl Watch {
 
     pub(super) fn report(&self) -> Report {
         self.linter(std::mem::take).finish()
+    }
+
+    /// One request that the linter is not told of.
+    pub(super) async fn ask(&self, ask: Ask) -> Option<Exchange> {
+        self.client.fetch(ask).await.ok()
     }
 
     async fn fetch(&self, ask: Ask) -> Option<Exchange> {
