@@ -134,9 +134,18 @@ fn wrong_usage_ends_with_2_and_every_command_has_an_example() {
         assert_eq!((status, out.as_str()), (2, ""), "{words:?}: {err}");
         assert!(!err.is_empty());
     }
-    for command in
-        ["serve", "demo", "check", "doctor", "url", "publish", "streams", "top", "completions", "man"]
-    {
+    for command in [
+        "serve",
+        "demo",
+        "check",
+        "doctor",
+        "url",
+        "publish",
+        "streams",
+        "top",
+        "completions",
+        "man",
+    ] {
         let (status, out, err) = nowcast(&[command, "--help"]);
         assert_eq!((status, err.as_str()), (0, ""), "{command}");
         assert!(out.contains("Example:\n  nowcast "), "{command}: {out}");

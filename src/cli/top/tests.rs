@@ -129,7 +129,10 @@ async fn a_server_that_is_away_is_said_to_be_and_taken_up_again_when_it_is_back(
     served.await.unwrap();
     board.take(fetch(&config).await);
     let away = screen(&board, 80, 24);
-    assert!(away.contains("no server answers at") && away.contains("what is shown is old"), "{away}");
+    assert!(
+        away.contains("no server answers at") && away.contains("what is shown is old"),
+        "{away}"
+    );
     assert!(away.contains("\nlive        idle"), "{away}");
 
     let _again = serve(address);

@@ -11,9 +11,8 @@ use super::board::{Board, Sample, Stream};
 const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 /// The widths of a row's columns; what is left over is the sparkline's.
 const COLUMNS: [u16; 10] = [11, 8, 6, 5, 5, 5, 4, 5, 6, 6];
-const TITLES: [&str; 11] = [
-    "STREAM", "PHASE", "IN", "RTT", "LOST", "DELAY", "WAIT", "VIEW", "BEHIND", "OUT", "VIEWERS",
-];
+const TITLES: [&str; 11] =
+    ["STREAM", "PHASE", "IN", "RTT", "LOST", "DELAY", "WAIT", "VIEW", "BEHIND", "OUT", "VIEWERS"];
 /// What the page of one stream draws: a title, the figure, and how it is written.
 type Figure = (&'static str, fn(&Sample) -> Option<f64>, fn(f64) -> String);
 const FIGURES: [Figure; 7] = [
@@ -140,7 +139,8 @@ fn alone(frame: &mut Frame<'_>, area: Rect, board: &Board, stream: &Stream) {
         lines.push(Line::from(format!(" {problem}")).red());
     }
     if let Some(ingest) = &stream.ingest {
-        let drift = ingest.drift_ppm.map_or_else(|| "unknown".into(), |ppm| format!("{ppm:.0} ppm"));
+        let drift =
+            ingest.drift_ppm.map_or_else(|| "unknown".into(), |ppm| format!("{ppm:.0} ppm"));
         lines.push(Line::from(format!(
             " publisher  {} · latency {} ms · lost {} · given up {} · drift {drift}",
             stream.publisher.as_deref().unwrap_or("-"),
