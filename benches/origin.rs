@@ -36,7 +36,7 @@ fn main() {
     let counts: Vec<usize> = std::env::args().filter_map(|word| word.parse().ok()).collect();
     let counts = if counts.is_empty() { vec![1, 200, 1000] } else { counts };
     println!(
-        "players   p50 ms   p99 ms   max ms   behind the first p99 ms   server CPU %   server us/answer"
+        "players   p50 ms   p99 ms   max ms   behind the first p99 ms   server CPU %   server us/answer   kB/player"
     );
     for count in counts {
         run(count);
@@ -59,6 +59,7 @@ fn run(count: usize) {
     let (address, figures, _stop) = start(&server, &publisher);
     let (arrived, mut arrivals) = mpsc::unbounded_channel();
     let first = publisher.video.next_part;
+    let (before_players, mut grown) = (resident(), 0);
     for _ in 0..count {
         players.spawn(play(address, first, arrived.clone()));
     }
@@ -66,6 +67,10 @@ fn run(count: usize) {
     let mut cpu = Duration::ZERO;
     for round in 0..ROUNDS {
         wait_until_held(&figures, count);
+        // Once buffers have been used; their sockets' memory is the kernel's.
+        if round == 5 {
+            grown = resident().saturating_sub(before_players);
+        }
         std::thread::sleep(PERIOD / 4);
         let (before, shown) = (cpu_of("origin"), Instant::now());
         publisher.video.parts(1);
@@ -90,13 +95,14 @@ fn run(count: usize) {
     };
     let rounds = (ROUNDS - 5) as u32;
     println!(
-        "{count:7} {:8.2} {:8.2} {:8.2} {:25.2} {:14.1} {:18.1}",
+        "{count:7} {:8.2} {:8.2} {:8.2} {:25.2} {:14.1} {:18.1} {:11.1}",
         millis(&delays, 0.5),
         millis(&delays, 0.99),
         millis(&delays, 1.0),
         millis(&behind, 0.99),
         100.0 * cpu.as_secs_f64() / (PERIOD * rounds).as_secs_f64(),
         1e6 * cpu.as_secs_f64() / f64::from(rounds) / count as f64,
+        grown as f64 / count as f64,
     );
 }
 
@@ -152,6 +158,13 @@ fn is_whole(answer: &[u8]) -> bool {
     let head = std::str::from_utf8(&answer[..end]).unwrap();
     let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
     answer.len() == end + 4 + length.parse::<usize>().unwrap()
+}
+
+/// Memory of this process, in kB; the players, in it too, take a fraction of what the server does.
+fn resident() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
 /// Processor time of the threads of this name.

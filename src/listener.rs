@@ -200,7 +200,7 @@ struct Room<H> {
     handler: Arc<H>,
     tls: Option<TlsAcceptor>,
     shutdown: watch::Receiver<bool>,
-    builder: Arc<auto::Builder<TokioExecutor>>,
+    builders: Arc<Builders>,
     tasks: JoinSet<()>,
     connections: HashMap<Id, (AbortHandle, Arc<Activity>)>,
     /// Ticks so far: the clock of all limits, read without a system call.
@@ -210,18 +210,19 @@ struct Room<H> {
 impl<H: Handler> Room<H> {
     fn new(handler: Arc<H>, tls: Option<TlsAcceptor>, shutdown: watch::Receiver<bool>) -> Self {
         let limits = handler.limits();
-        let mut builder = auto::Builder::new(TokioExecutor::new());
         // Room for the handler to refuse what is too long.
         let head_bytes = limits.head_bytes.saturating_mul(2);
-        builder.http1().header_read_timeout(None).max_buf_size(head_bytes);
-        builder
+        let mut http1 = auto::Builder::new(TokioExecutor::new()).http1_only();
+        http1.http1().header_read_timeout(None).max_buf_size(head_bytes);
+        let mut http2 = auto::Builder::new(TokioExecutor::new()).http2_only();
+        http2
             .http2()
             .timer(TokioTimer::new())
             .keep_alive_interval(Duration::from_secs(20))
             .max_header_list_size(u32::try_from(head_bytes).unwrap_or(u32::MAX))
             .max_concurrent_streams(128);
         Self {
-            builder: Arc::new(builder),
+            builders: Arc::new(Builders { http1, http2 }),
             tasks: JoinSet::new(),
             connections: HashMap::new(),
             // The first tick is 1: in an activity 0 stands for "not".
@@ -252,11 +253,11 @@ impl<H: Handler> Room<H> {
             peer,
             activity: Arc::clone(&activity),
             handler: Arc::clone(&self.handler),
-            builder: Arc::clone(&self.builder),
+            builders: Arc::clone(&self.builders),
             shutdown: self.shutdown.clone(),
         };
         let handle = match self.tls.clone() {
-            None => self.tasks.spawn(talk.over(io)),
+            None => self.tasks.spawn(talk.in_the_clear(io)),
             Some(tls) => self.tasks.spawn(talk.over_tls(io, tls)),
         };
         self.connections.insert(handle.id(), (handle, activity));
@@ -287,29 +288,51 @@ impl<H: Handler> Room<H> {
     }
 }
 
+/// What speaks each protocol.
+struct Builders {
+    http1: auto::Builder<TokioExecutor>,
+    http2: auto::Builder<TokioExecutor>,
+}
+
 /// One connection, to its end.
 struct Talk<H> {
     peer: IpAddr,
     activity: Arc<Activity>,
     handler: Arc<H>,
-    builder: Arc<auto::Builder<TokioExecutor>>,
+    builders: Arc<Builders>,
     shutdown: watch::Receiver<bool>,
 }
 
 impl<H: Handler> Talk<H> {
+    /// The protocol is read off the first bytes while they are still in the socket: what has been
+    /// taken from it and is put back costs each connection a buffer of twice the size.
+    async fn in_the_clear(mut self, io: Watched) {
+        let http2 = tokio::select! {
+            http2 = io.begins_with(b"PRI") => http2,
+            () = stopped(&mut self.shutdown) => return,
+        };
+        match http2 {
+            Ok(http2) => self.over(io, http2).await,
+            Err(error) => tracing::debug!(%error, "connection broken"),
+        }
+    }
+
     async fn over_tls(mut self, io: Watched, tls: TlsAcceptor) {
         let secured = tokio::select! {
             secured = tls.accept(io) => secured,
             () = stopped(&mut self.shutdown) => return,
         };
         match secured {
-            Ok(io) => self.over(io).await,
+            Ok(io) => {
+                let http2 = io.get_ref().1.alpn_protocol() == Some(b"h2");
+                self.over(io, http2).await;
+            }
             Err(error) => tracing::debug!(%error, "no TLS"),
         }
     }
 
-    async fn over(self, io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
-        let Self { peer, activity, handler, builder, mut shutdown } = self;
+    async fn over(self, io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, http2: bool) {
+        let Self { peer, activity, handler, builders, mut shutdown } = self;
         let of_requests = shutdown.clone();
         let service = service_fn(move |request: Request<Incoming>| {
             let in_flight = Activity::begin(&activity, request.version());
@@ -319,6 +342,7 @@ impl<H: Handler> Talk<H> {
                 Ok::<_, Infallible>(response.map(|body| body.carry(in_flight.answer())))
             }
         });
+        let builder = if http2 { &builders.http2 } else { &builders.http1 };
         let mut connection = pin!(builder.serve_connection(TokioIo::new(io), service));
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,

@@ -11,6 +11,7 @@ use std::time::Duration;
 use http::Version;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::time::sleep;
 
 use super::Limits;
 
@@ -230,6 +231,22 @@ pub(super) struct Watched {
 impl Watched {
     pub(super) fn new(stream: TcpStream, activity: Arc<Activity>) -> Self {
         Self { stream, activity }
+    }
+
+    /// Whether the first bytes to come, which stay to be read, are these.
+    pub(super) async fn begins_with(&self, expected: &[u8; 3]) -> io::Result<bool> {
+        let mut seen = [0; 3];
+        loop {
+            let length = self.stream.peek(&mut seen).await?;
+            if length == 0 || !expected.starts_with(&seen[..length]) {
+                return Ok(false);
+            }
+            if length == seen.len() {
+                return Ok(true);
+            }
+            // A letter or two of a word that is on its way.
+            sleep(Duration::from_millis(5)).await;
+        }
     }
 }
 
