@@ -242,7 +242,7 @@ impl Board {
 fn remember(history: &mut VecDeque<Sample>, stream: &Stream) {
     let (ingest, audience) = (stream.ingest.as_ref(), &stream.audience);
     let packets = ingest.map_or((0, 0), |ingest| (ingest.packets, ingest.packets_lost));
-    let before = history.iter().rev().nth(LOSS_OVER - 1).or(history.front());
+    let before = history.iter().rev().nth(LOSS_OVER - 1).or_else(|| history.front());
     let loss = ingest.zip(before).and_then(|(_, before)| {
         let lost = packets.1.checked_sub(before.packets.1)?;
         let came = packets.0.checked_sub(before.packets.0)?;

@@ -77,31 +77,31 @@ fn each_thing_that_a_cache_does_wrong_is_named() {
         |exchange: &mut Exchange, name: &str| exchange.headers.retain(|(key, _)| key != name);
     assert_eq!(
         found(|it| if it.url.query().is_some() {
-            it.body = playlist(8).into()
+            it.body = playlist(8).into();
         }),
         ["cdn-query-dropped"]
     );
     assert_eq!(
         found(|it| if it.url.path().ends_with("m3u8") && it.url.query().is_none() {
-            it.body = playlist(7).into()
+            it.body = playlist(7).into();
         }),
         ["cdn-stale"]
     );
     assert_eq!(
         found(|it| if it.url.query().is_some_and(|query| query.contains("=12")) {
-            it.status = 400
+            it.status = 400;
         }),
         ["cdn-error-kept"]
     );
     assert_eq!(
         found(|it| if it.url.path().ends_with("m4s") {
-            it.body = MEDIA[1..].into()
+            it.body = MEDIA[1..].into();
         }),
         ["cdn-bytes"]
     );
     assert_eq!(
         found(|it| if it.url.path().ends_with("m4s") {
-            it.status = 504
+            it.status = 504;
         }),
         ["cdn-refused"]
     );
