@@ -87,12 +87,14 @@ async fn alone(url: &Url, until: Instant) -> Result<Report, client::Failed> {
 
 fn address(text: &str) -> Result<Url, Failure> {
     let url = Url::parse(text).map_err(|error| {
-        Failure::Usage(format!("{text} is no URL ({error}): write http://HOST/PATH.m3u8"))
+        Failure::Usage(format!(
+            "{text} is no URL ({error}): write http://HOST/PATH.m3u8 or https://HOST/PATH.m3u8"
+        ))
     })?;
     match url.scheme() {
         "http" | "https" => Ok(url),
         scheme => Err(Failure::Usage(format!(
-            "{scheme}:// cannot be fetched: write http://HOST/PATH.m3u8"
+            "{scheme}:// cannot be fetched: write http://HOST/PATH.m3u8 or https://HOST/PATH.m3u8"
         ))),
     }
 }

@@ -1,6 +1,8 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use crate::rendition::Place;
+
 /// How much a finding weighs.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Severity {
@@ -103,6 +105,16 @@ impl Sink<'_> {
     pub(crate) fn line(&mut self, rule: &'static Rule, line: usize, message: impl Into<String>) {
         let excerpt = self.text.lines().nth(line.saturating_sub(1)).unwrap_or_default();
         self.put(rule, Some(line), shorten(excerpt), message.into());
+    }
+
+    /// A fault of media, with the line of the playlist that listed it first.
+    pub(crate) fn listed(
+        &mut self,
+        rule: &'static Rule,
+        place: &Place,
+        message: impl Into<String>,
+    ) {
+        self.put(rule, None, shorten(&place.excerpt), message.into());
     }
 
     /// A fault of the whole, with what shows it.

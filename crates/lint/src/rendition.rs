@@ -65,8 +65,7 @@ pub(crate) struct Place {
     pub(crate) duration: Duration,
     pub(crate) independent: bool,
     pub(crate) gap: bool,
-    pub(crate) line: usize,
-    /// The lines of the playlist that listed it first.
+    /// The line of the playlist that listed it first.
     pub(crate) excerpt: String,
 }
 

@@ -43,11 +43,11 @@ impl Linter {
                 duration,
                 independent,
                 gap,
-                line,
                 excerpt: excerpt(line),
             };
-            // The oldest parts of a segment leave first: an index is only known from the first on.
-            for (index, part) in segment.parts.iter().enumerate() {
+            // Where the first have left, the index of the others is not known.
+            let parts = Some(&segment.parts).filter(|_| segment.has_all_parts());
+            for (index, part) in parts.into_iter().flatten().enumerate() {
                 let key = (part.url.clone(), part.range);
                 self.places.entry(key).or_insert_with(|| {
                     place(Index::Part(index), part.duration, part.independent, part.gap, part.line)
@@ -97,9 +97,8 @@ impl Linter {
         let Some(place) = self.place_of(exchange) else { return false };
         let hint = exchange.purpose == Purpose::Hint;
         let url = exchange.url.to_string();
-        let text = format!("{}{}", "\n".repeat(place.line.saturating_sub(1)), place.excerpt);
         let mut sink =
-            Sink { findings: &mut self.findings, url: &url, at: exchange.answered, text: &text };
+            Sink { findings: &mut self.findings, url: &url, at: exchange.answered, text: "" };
         if !exchange.is_success() {
             media::unavailable(exchange, &place, hint, &mut sink);
             http::error(exchange, &mut sink);
@@ -126,10 +125,10 @@ impl Linter {
             self.seen.encrypted = true;
         }
         let mut sink =
-            Sink { findings: &mut self.findings, url: &url, at: exchange.answered, text: &text };
+            Sink { findings: &mut self.findings, url: &url, at: exchange.answered, text: "" };
         media::check(exchange, &place, &fragment, &mut sink);
-        self.judge_mapping(&place, &fragment, &url, &text);
-        self.hold(&place, fragment, &url, &text);
+        self.judge_mapping(&place, &fragment, &url);
+        self.hold(&place, fragment, &url);
         true
     }
 
@@ -158,7 +157,7 @@ impl Linter {
         }
     }
 
-    fn judge_mapping(&mut self, place: &Place, fragment: &Fragment, url: &str, text: &str) {
+    fn judge_mapping(&mut self, place: &Place, fragment: &Fragment, url: &str) {
         let (Some(date), Some(track)) = (place.date, fragment.leading()) else { return };
         if track.samples.is_empty() {
             return;
@@ -166,18 +165,21 @@ impl Linter {
         let shown = i128::from(track.first_shown()) * 1_000_000 / i128::from(track.timescale);
         let Ok(offset) = i64::try_from(i128::from(date) - shown) else { return };
         let first = *self.mappings.entry(place.discontinuity).or_insert(offset);
-        let mut sink = Sink { findings: &mut self.findings, url, at: self.now, text };
+        let mut sink = Sink { findings: &mut self.findings, url, at: self.now, text: "" };
         media::mapping(first, offset, place, &mut sink);
     }
 
     /// Compares a piece with its neighbours, and a segment with its parts.
-    fn hold(&mut self, place: &Place, fragment: Fragment, url: &str, text: &str) {
+    fn hold(&mut self, place: &Place, fragment: Fragment, url: &str) {
         let Some(rendition) = self.renditions.get_mut(&place.rendition) else { return };
         let (msn, index) = (place.msn, place.index);
         rendition.hold(msn, index, Held { discontinuity: place.discontinuity, fragment });
         let parts_in = |msn: u64| {
-            let segment =
-                rendition.latest.playlist.segment(msn).filter(|segment| segment.url.is_some());
+            let segment = rendition
+                .latest
+                .playlist
+                .segment(msn)
+                .filter(|segment| segment.url.is_some() && segment.has_all_parts());
             segment.map_or(0, |segment| segment.parts.len())
         };
         let previous = match index {
@@ -193,7 +195,7 @@ impl Linter {
             Index::Part(index) => Some((msn, Index::Part(index + 1))),
             Index::Whole => Some((msn + 1, Index::Whole)),
         };
-        let mut sink = Sink { findings: &mut self.findings, url, at: self.now, text };
+        let mut sink = Sink { findings: &mut self.findings, url, at: self.now, text: "" };
         let held = |key: Option<(u64, Index)>| rendition.fragments.get(&key?);
         let this = held(Some((msn, index)));
         for (one, other) in [(held(previous), this), (this, held(following))] {

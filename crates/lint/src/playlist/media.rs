@@ -120,6 +120,15 @@ pub struct Part {
     pub gap: bool,
 }
 
+impl Segment {
+    /// Whether it lists its parts from the first on: the oldest leave first.
+    pub(crate) fn has_all_parts(&self) -> bool {
+        const FRAME: Duration = Duration::from_millis(42);
+        let listed: Duration = self.parts.iter().map(|part| part.duration).sum();
+        self.url.is_none() || listed + FRAME >= self.duration
+    }
+}
+
 impl Part {
     /// Whether it is the same part as in another generation, on whatever line.
     pub(crate) fn is(&self, other: &Self) -> bool {

@@ -40,7 +40,7 @@ pub(crate) fn unavailable(exchange: &Exchange, place: &Place, hint: bool, sink: 
     } else {
         "what the playlist lists could not be had: store the bytes first, list them then."
     };
-    sink.line(rule, place.line, format!("{message} ({})", exchange.status));
+    sink.listed(rule, place, format!("{message} ({})", exchange.status));
 }
 
 /// For media that came, in order of the checks a player cannot do without.
@@ -141,9 +141,9 @@ fn duration(place: &Place, fragment: &Fragment, sink: &mut Sink<'_>) {
     let frame = real / u32::try_from(track.samples.len()).unwrap_or(1);
     let differs = real.abs_diff(place.duration);
     if differs > frame + Duration::from_millis(1) {
-        sink.line(
+        sink.listed(
             &DURATION,
-            place.line,
+            place,
             format!(
                 "the playlist says {} s, the samples last {} s: derive durations from their ticks.",
                 show(place.duration),
@@ -161,43 +161,40 @@ fn independent(place: &Place, fragment: &Fragment, sink: &mut Sink<'_>) {
     let begins = |sample: &Sample| sample.begins_sequence.unwrap_or(sample.sync);
     let real = track.samples.iter().any(begins);
     if place.independent && !real {
-        sink.line(
+        sink.listed(
             &INDEPENDENT,
-            place.line,
+            place,
             "the part says INDEPENDENT=YES and has no picture that decoding can begin at.",
         );
     } else if real && !place.independent {
-        sink.line(
+        sink.listed(
             &INDEPENDENT_UNSAID,
-            place.line,
+            place,
             "the part has a picture that decoding can begin at and does not say INDEPENDENT=YES.",
         );
     }
 }
 
-/// Sample flags tell the truth about pictures.
+/// Sample flags tell the truth about pictures. The first sample of a fragment may be a recovery point:
+/// that is no lie.
 fn sync_samples(fragment: &Fragment, sink: &mut Sink<'_>) {
     for track in fragment.tracks.iter().filter(|track| track.kind == Kind::Video) {
-        let wrong = track.samples.iter().find(|sample| {
-            sample.begins_sequence.is_some_and(|begins| {
-                begins && !sample.sync || !begins && sample.sync && first_wrong(track)
-            })
-        });
-        if let Some(sample) = wrong {
-            let message = if sample.sync {
-                "a sample is marked as a sync sample and is no picture that decoding can begin at."
-            } else {
-                "a picture that decoding can begin at is marked as no sync sample."
-            };
-            sink.whole(&SYNC, format!("track {}", track.track), message);
+        let samples = &track.samples;
+        let place = format!("track {}", track.track);
+        if samples.iter().any(|it| it.begins_sequence == Some(true) && !it.sync) {
+            sink.whole(
+                &SYNC,
+                place,
+                "a picture that decoding can begin at is marked as no sync sample.",
+            );
+        } else if samples.iter().skip(1).any(|it| it.begins_sequence == Some(false) && it.sync) {
+            sink.whole(
+                &SYNC,
+                place,
+                "a sample is marked as a sync sample and is no picture that decoding can begin at.",
+            );
         }
     }
-}
-
-/// A recovery point may open a fragment of H.264 with open groups of pictures; beyond the first
-/// sample it is no excuse.
-fn first_wrong(track: &TrackFragment) -> bool {
-    track.samples.iter().skip(1).any(|sample| sample.sync && sample.begins_sequence == Some(false))
 }
 
 fn segment_start(place: &Place, fragment: &Fragment, sink: &mut Sink<'_>) {
@@ -207,7 +204,7 @@ fn segment_start(place: &Place, fragment: &Fragment, sink: &mut Sink<'_>) {
     let video = fragment.tracks.iter().find(|track| track.kind == Kind::Video);
     let Some(first) = video.and_then(|track| track.samples.first()) else { return };
     if !first.begins_sequence.unwrap_or(first.sync) {
-        sink.line(&SEGMENT_START, place.line, format!("segment {} does not begin with a picture that decoding can begin at: players cannot switch there.", place.msn));
+        sink.listed(&SEGMENT_START, place, format!("segment {} does not begin with a picture that decoding can begin at: players cannot switch there.", place.msn));
     }
 }
 
@@ -220,9 +217,7 @@ pub(crate) fn follows(before: &Fragment, after: &Fragment, place: &Place, sink: 
         let end = previous.start + previous.duration();
         if end.abs_diff(track.start) > slack(track) {
             let off = track.start as f64 - end as f64;
-            sink.line(
-                &TFDT,
-                place.line,
+            sink.listed(&TFDT, place,
                 format!("track {} begins {:.1} ms {} the end of the piece before it: tfdt goes on without holes, or EXT-X-DISCONTINUITY says that it does not.", track.track, off.abs() / f64::from(track.timescale) * 1000.0, if off < 0.0 { "before" } else { "after" }),
             );
         }
@@ -248,7 +243,7 @@ pub(crate) fn is_concatenation(
         let same_start = pieces.first().is_some_and(|first| first.start == track.start);
         let samples = pieces.iter().flat_map(|piece| &piece.samples);
         if !same_start || !samples.eq(&track.samples) {
-            sink.line(&CONCATENATION, place.line, format!("track {} of segment {} has other samples than its parts: make the segment by joining the parts' bytes.", track.track, place.msn));
+            sink.listed(&CONCATENATION, place, format!("track {} of segment {} has other samples than its parts: make the segment by joining the parts' bytes.", track.track, place.msn));
         }
     }
 }
@@ -257,7 +252,7 @@ pub(crate) fn is_concatenation(
 pub(crate) fn mapping(one: i64, other: i64, place: &Place, sink: &mut Sink<'_>) {
     const TOLERANCE: u64 = 10_000;
     if one.abs_diff(other) > TOLERANCE {
-        sink.line(&MAPPING, place.line, format!("by date and media time segment {} is {} ms off from what was seen elsewhere at the same discontinuity number: derive dates from media time by one anchor for all renditions.", place.msn, (other - one) / 1000));
+        sink.listed(&MAPPING, place, format!("by date and media time segment {} is {} ms off from what was seen elsewhere at the same discontinuity number: derive dates from media time by one anchor for all renditions.", place.msn, (other - one) / 1000));
     }
 }
 
