@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use url::Url;
+
 use crate::exchange::{Exchange, without_directives};
 use crate::finding::{Finding, Findings, Rule, Sink};
 use crate::playlist::{MediaPlaylist, Position};
@@ -43,7 +45,8 @@ impl Comparison {
     /// The same blocking request, made to both at once.
     pub fn blocking(&mut self, origin: &Exchange, edge: &Exchange) {
         self.both(origin, edge);
-        let mut sink = self.sink(edge);
+        let place = without_directives(&edge.url);
+        let mut sink = self.sink(edge, &place);
         let playlist = read(edge);
         match (read(origin), &playlist) {
             (Some(whole), Some(at_edge)) => {
@@ -60,14 +63,16 @@ impl Comparison {
         self.pairs += 1;
         self.aged |= edge.age().is_some();
         let Some(playlist) = read(edge) else { return };
-        let mut sink = self.sink(edge);
+        let place = without_directives(&edge.url);
+        let mut sink = self.sink(edge, &place);
         stale(edge, &playlist, listed, &mut sink);
     }
 
     /// The same media, asked of both.
     pub fn media(&mut self, origin: &Exchange, edge: &Exchange) {
         self.both(origin, edge);
-        let mut sink = self.sink(edge);
+        let place = without_directives(&edge.url);
+        let mut sink = self.sink(edge, &place);
         match (origin.is_success(), edge.is_success()) {
             (true, true) => {
                 range(origin, edge, &mut sink);
@@ -85,7 +90,8 @@ impl Comparison {
             return;
         }
         self.errors = true;
-        let mut sink = self.sink(edge);
+        let place = without_directives(&edge.url);
+        let mut sink = self.sink(edge, &place);
         error_kept(first, edge, &mut sink);
     }
 
@@ -125,14 +131,15 @@ impl Comparison {
     fn both(&mut self, origin: &Exchange, edge: &Exchange) {
         self.pairs += 1;
         self.aged |= edge.age().is_some();
-        let mut sink = self.sink(edge);
+        let place = without_directives(&edge.url);
+        let mut sink = self.sink(edge, &place);
         header_lost(origin, edge, &mut sink);
         cookie(origin, edge, &mut sink);
         gzip(origin, edge, &mut sink);
     }
 
-    fn sink<'a>(&'a mut self, edge: &'a Exchange) -> Sink<'a> {
-        Sink { findings: &mut self.findings, url: edge.url.as_str(), at: edge.answered, text: "" }
+    fn sink<'a>(&'a mut self, edge: &Exchange, place: &'a Url) -> Sink<'a> {
+        Sink { findings: &mut self.findings, url: place.as_str(), at: edge.answered, text: "" }
     }
 }
 
@@ -281,7 +288,7 @@ fn age(sink: &mut Sink<'_>) {
 
 /// A request that will be too early at first: the first part of a segment three segments ahead.
 #[must_use]
-pub fn too_early(playlist: &url::Url, listed: &MediaPlaylist) -> (url::Url, u64) {
+pub fn too_early(playlist: &Url, listed: &MediaPlaylist) -> (Url, u64) {
     let msn = listed.position().open_msn + 3;
     let mut url = without_directives(playlist);
     let asked = format!("_HLS_msn={msn}&_HLS_part=0");

@@ -242,9 +242,13 @@ impl Linter {
             reload::report_missing(raw, &others, &mut sink);
         }
         let Some(part) = raw.part_target() else { return };
-        // Two parts of leniency: the answers of both playlists travelled.
+        // Three parts of leniency and a little: the answers of both playlists travelled.
         let kept = Duration::from_secs(exchange.age().unwrap_or(0));
-        let Some(then) = exchange.answered.checked_sub(part * 2 + kept) else { return };
+        let Some(then) =
+            exchange.answered.checked_sub(part * 3 + Duration::from_millis(250) + kept)
+        else {
+            return;
+        };
         for report in &raw.reports {
             let mut known =
                 self.renditions.iter().filter(|(other, _)| other.path() == report.url.path());

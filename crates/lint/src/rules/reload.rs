@@ -91,8 +91,8 @@ pub(crate) fn report_missing(now: &MediaPlaylist, others: &[&url::Url], sink: &m
     }
 }
 
-/// Reports are behind by no more than a part: compared with what was seen of the other rendition two
-/// parts ago.
+/// Reports are behind by no more than a part: compared with what was seen of the other rendition
+/// three parts ago.
 pub(crate) fn report_stale(
     line: usize,
     reported: (u64, Option<u64>),
@@ -107,7 +107,7 @@ pub(crate) fn report_stale(
         sink.line(
             &REPORT_STALE,
             line,
-            format!("the report ends at segment {msn}, part {}; that rendition listed part {} of segment {} more than two part targets before: render reports with each generation.", part.map_or_else(|| "none".to_owned(), |part| part.to_string()), seen.open_parts, seen.open_msn),
+            format!("the report ends at segment {msn}, part {}; that rendition listed part {} of segment {} more than three part targets before: render reports with each generation.", part.map_or_else(|| "none".to_owned(), |part| part.to_string()), seen.open_parts, seen.open_msn),
         );
     }
 }
