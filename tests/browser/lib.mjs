@@ -144,7 +144,7 @@ const STOCK = {
   Shaka: {
     script: require.resolve('shaka-player'),
     start: `const player = new shaka.Player();
-      player.addEventListener('error', ({ detail }) => errors.push(JSON.stringify(detail)));
+      player.addEventListener('error', ({ detail }) => errors.push(detail + (detail.severity === 2 ? ', fatal' : '')));
       player.attach(video).then(() => player.load(source));`,
   },
 };

@@ -28,7 +28,8 @@ async function watch(route, { server, browser, stock }) {
   const playlist = `${way.base}/live/live/index.m3u8`;
   const viewers = await Promise.all(STOCK_PLAYERS.map((player) => Viewer.open(browser, stock, player, playlist)));
   try {
-    await Promise.all(viewers.map((viewer) => viewer.playing()));
+    const starts = await Promise.all(viewers.map((viewer) => viewer.playing()));
+    console.log(`${route}: ${STOCK_PLAYERS.map((player, index) => `${player} played at start ${starts[index]}`).join(', ')}`);
     await sleep(SETTLE_MS);
     const from = Date.now();
     const before = await Promise.all(viewers.map((viewer) => viewer.seen()));
@@ -74,5 +75,6 @@ try {
   await stock.stop();
   await server.stop();
 }
-console.log(faults.length === 0 ? '\nNo fault.' : `\n${faults.length} faults:\n${faults.join('\n')}`);
+console.log(faults.length === 0 ? '\nNo fault.' : `\n${faults.length} faults:`);
+for (const fault of new Set(faults)) console.log(`${faults.filter((other) => other === fault).length} × ${fault}`);
 process.exitCode = faults.length === 0 ? 0 : 1;
