@@ -46,7 +46,7 @@ for (const route of ROUTES) {
         assert.ok(fetched.parts > 0, `${viewer.player}: ${JSON.stringify(fetched)}`);
         t.diagnostic(`${viewer.player}: ${Math.round(100 * partsShare(fetched))} % of the media as parts`);
         const fault = switchFault(viewer.player, await viewer.switchVariant());
-        // Shaka's own, and it fetches no media from then on: docs/players.md.
+        // An error inside Shaka, after which it fetches no media: docs/players.md.
         const stuck = viewer.player === 'Shaka' && (await viewer.seen()).errors.some((error) => error.startsWith('TypeError'));
         if (stuck) t.diagnostic(`Shaka is stuck: ${fault}`);
         else assert.equal(fault, undefined, viewer.player);

@@ -170,8 +170,8 @@ export class Viewer {
   }
 
   /**
-   * Waits until a second of pictures was shown; gives the number of starts that took. Some starts of Shaka 5.2.12 fetch a few parts and
-   * then only playlists (docs/players.md), so the page is loaded anew.
+   * Waits until a second of pictures was shown; gives the number of starts that took: a player whose start falls into a moment in which
+   * the machine is too busy to encode may never recover, and the page is loaded anew.
    */
   async playing() {
     for (let start = 1; ; start++) {
