@@ -9,7 +9,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use nowcast_cmaf::{AudioPackager, Output, Part, VideoPackager};
 use nowcast_hls::{BandwidthMeter, MediaPlaylist, PartInfo, Profile, RenditionReport, names};
-use nowcast_media::MediaTime;
+use nowcast_media::{MediaTime, VideoRange};
 use tokio::sync::watch;
 
 use crate::flow::{Cmsd, Compressed, RenditionStatus, RenditionView, SegmentView};
@@ -70,6 +70,8 @@ const REMEMBERED_DELAYS: usize = 300;
 pub(super) struct Rendition {
     pub(super) packager: Packager,
     pub(super) status: RenditionStatus,
+    /// Of its pictures.
+    pub(super) range: VideoRange,
     /// As [`RenditionView::urgency`].
     pub(super) urgency: u8,
     meter: BandwidthMeter,
@@ -116,6 +118,7 @@ impl Rendition {
             packager,
             urgency,
             status: RenditionStatus { name: name.to_owned(), ..RenditionStatus::default() },
+            range: VideoRange::Sdr,
             meter: BandwidthMeter::new(profile.target_duration),
             uri: format!("../{name}/index.m3u8"),
             timescale,

@@ -12,7 +12,7 @@ use std::time::Instant;
 use arc_swap::ArcSwap;
 use nowcast_cmaf::{Cut, PackageError, VideoPackager, video_init};
 use nowcast_hls::{Profile, RenditionReport};
-use nowcast_media::{AccessUnit, Grid, MediaTime, ParameterSets, VideoCodec, VideoFormat};
+use nowcast_media::{AccessUnit, Grid, MediaTime, ParameterSets, VideoCodec};
 use tokio::sync::watch;
 
 use super::probe::{Source, SourceAudio};
@@ -35,8 +35,6 @@ pub(super) struct LiveSession {
     multivariant: watch::Sender<Option<Compressed>>,
     variants: Variants,
     video: Vec<Rendition>,
-    /// The format of each video rendition, once its first frame came.
-    formats: Vec<Option<VideoFormat>>,
     source_codec: VideoCodec,
     source_sets: ParameterSets,
     /// The audio tracks, frozen for the session's life; the first is what plays unasked.
@@ -108,7 +106,6 @@ impl LiveSession {
             mode: config.mode,
             multivariant,
             variants: Variants::default(),
-            formats: vec![None; video.len()],
             source_codec: source.format.codec,
             source_sets: source.sets.clone(),
             video,
@@ -312,7 +309,7 @@ impl LiveSession {
         }
         rendition.status.codecs.clone_from(&format.codec_string);
         (rendition.status.width, rendition.status.height) = (format.width, format.height);
-        self.formats[rung] = Some(format);
+        rendition.range = format.range;
     }
 
     /// Shows what the packagers finished. `cause` is the video rendition that took a picture, and when
@@ -336,8 +333,7 @@ impl LiveSession {
             let nominal: Vec<_> = self.rungs.iter().map(|rung| rung.bitrate).collect();
             let prefix = &self.shared.prefix;
             let rate = self.grid.rate;
-            let (video, audio) = (&self.video, &self.audio);
-            let update = self.variants.update(prefix, rate, video, &self.formats, &nominal, audio);
+            let update = self.variants.update(prefix, rate, &self.video, &nominal, &self.audio);
             if let Some(text) = update {
                 self.multivariant.send_replace(Some(Compressed::new(text)));
             }

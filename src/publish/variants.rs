@@ -1,7 +1,7 @@
 //! What the multivariant playlist declares of a session's renditions.
 
 use nowcast_hls::multivariant::{AudioRendition, Variant, render};
-use nowcast_media::{FrameRate, VideoFormat, VideoRange};
+use nowcast_media::{FrameRate, VideoRange};
 use nowcast_mpegts::AudioKind;
 
 use super::rendition::Rendition;
@@ -33,7 +33,6 @@ impl Variants {
         prefix: &str,
         rate: FrameRate,
         video: &[Rendition],
-        formats: &[Option<VideoFormat>],
         nominal: &[u64],
         audio: &[Sound],
     ) -> Option<String> {
@@ -68,17 +67,10 @@ impl Variants {
             declared.average =
                 declared.average.max(grown(nominal.average, needed.average, roomy.average));
         }
-        Some(self.text(prefix, rate, video, formats, audio))
+        Some(self.text(prefix, rate, video, audio))
     }
 
-    fn text(
-        &self,
-        prefix: &str,
-        rate: FrameRate,
-        video: &[Rendition],
-        formats: &[Option<VideoFormat>],
-        audio: &[Sound],
-    ) -> String {
+    fn text(&self, prefix: &str, rate: FrameRate, video: &[Rendition], audio: &[Sound]) -> String {
         let mut audio_codecs: Vec<_> = audio.iter().map(|it| it.config.codec_string()).collect();
         audio_codecs.sort_unstable();
         audio_codecs.dedup();
@@ -96,15 +88,13 @@ impl Variants {
         let mut declared = self.declared.iter();
         let mut variants: Vec<_> = video
             .iter()
-            .zip(formats)
             .zip(&mut declared)
-            .map(|((rendition, format), declared)| {
+            .map(|(rendition, declared)| {
                 let mut variant = variant(rendition, declared);
                 variant.codecs.insert(0, rendition.status.codecs.clone());
                 variant.resolution = Some((rendition.status.width, rendition.status.height));
                 variant.frame_rate = Some(rate);
-                let range = format.as_ref().map(|format| format.range);
-                variant.video_range = range.filter(|range| *range != VideoRange::Sdr);
+                variant.video_range = Some(rendition.range).filter(|it| *it != VideoRange::Sdr);
                 variant
             })
             .collect();
