@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use http_body_util::BodyExt;
 use nowcast::listener::{Limits, Shed};
 use nowcast_testkit::m3u8::MediaPlaylist;
 use rustix::process::{Resource, getrlimit};
@@ -138,6 +139,8 @@ async fn ten_thousand_parked_requests_are_woken_and_a_hundred_thousand_cancelled
     let mut park = |target: &str| -> Vec<_> {
         players.iter_mut().map(|player| tokio::spawn(player.send("GET", target, &[]))).collect()
     };
+    // A hundred streams in each connection.
+    until(|| server.figures.connections().open() == PARKED / 100).await;
     let runtime = tokio::runtime::Handle::current().metrics();
     let tasks = runtime.num_alive_tasks();
     for _ in 0..10 {
@@ -148,7 +151,7 @@ async fn ten_thousand_parked_requests_are_woken_and_a_hundred_thousand_cancelled
         }
         server.until_held(0).await;
         drop(waiting);
-        until(|| runtime.num_alive_tasks() == tasks).await;
+        until(|| runtime.num_alive_tasks() <= tasks).await;
     }
 
     let waiting = park(&at("_HLS_msn=10&_HLS_part=2"));
@@ -160,8 +163,6 @@ async fn ten_thousand_parked_requests_are_woken_and_a_hundred_thousand_cancelled
         assert_eq!((answer.status, answer.text()), (200, &*expected));
     }
     assert_eq!(server.figures.held(), 0);
-    drop(players);
-    until(|| server.figures.connections().open() == 0).await;
 }
 
 /// The median time from a part being published to a player of each wire having its playlist.
@@ -248,10 +249,14 @@ async fn who_leaves_one_answer_unread_beside_others_is_let_go_in_two_minutes() {
     let unread = player.send("GET", "/live/live/1/720p/p0.m4s", &[]).await.unwrap();
     let since = tokio::time::Instant::now();
     let shed = || server.figures.connections().shed_for(Shed::SlowReader);
-    while shed() == 0 && since.elapsed() < Duration::from_secs(200) {
-        assert_eq!(player.get(PLAYLIST).await.status, 200);
+    while since.elapsed() < Duration::from_secs(200) {
+        let Ok(answer) = player.send("GET", PLAYLIST, &[]).await else { break };
+        if answer.into_body().collect().await.is_err() {
+            break;
+        }
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
+    assert_eq!(shed(), 1);
     assert!((60..=122).contains(&since.elapsed().as_secs()), "{:?}", since.elapsed());
     drop(unread);
 }
