@@ -139,8 +139,7 @@ fn alone(frame: &mut Frame<'_>, area: Rect, board: &Board, stream: &Stream) {
         lines.push(Line::from(format!(" {problem}")).red());
     }
     if let Some(ingest) = &stream.ingest {
-        let drift =
-            ingest.drift_ppm.map_or_else(|| "unknown".into(), |ppm| format!("{ppm:.0} ppm"));
+        let drift = ingest.drift_ppm.map_or_else(|| "-".into(), |ppm| format!("{ppm:.0} ppm"));
         lines.push(Line::from(format!(
             " publisher  {} · latency {} ms · lost {} · given up {} · drift {drift}",
             stream.publisher.as_deref().unwrap_or("-"),
