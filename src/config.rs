@@ -130,14 +130,17 @@ impl Config {
 }
 
 impl Limits {
-    /// All cores and four fifths of the memory that this process may use, the descriptors that the
-    /// public listener leaves free, and some disk.
+    /// Twice the cores and four fifths of the memory that this process may use, the descriptors that
+    /// the public listener leaves free, and some disk.
+    ///
+    /// Twice, because a publisher is let in before its picture is seen: a source smaller than its
+    /// ladder costs less than is reckoned, and must not be turned away.
     #[must_use]
     pub fn of_this_machine() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
         let descriptors = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
         Self {
-            cores: cores as f64,
+            cores: 2.0 * cores as f64,
             memory: procfs::memory_bytes().map_or(u64::MAX, |bytes| bytes / 5 * 4),
             descriptors: (descriptors / 2).min(1024),
             disk: 64_000_000,

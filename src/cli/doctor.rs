@@ -11,7 +11,7 @@ use super::{Failure, print, print_json};
 use crate::admission::Need;
 use crate::certificate::Certificate;
 use crate::config::units::show_bytes;
-use crate::config::{Config, StreamConfig};
+use crate::config::{Config, Limits, StreamConfig};
 use crate::encode::doctor;
 use crate::flow::StreamName;
 
@@ -128,7 +128,10 @@ fn capacity(config: &Config) -> Vec<Finding> {
     }
     let finding = |stream: &&StreamConfig| {
         let need = Need::of(stream);
-        let (streams, limit) = need.fit(&config.limits);
+        // By default the limit leaves room for sources smaller than their ladder.
+        let cores = std::thread::available_parallelism().map_or(1.0, |cores| cores.get() as f64);
+        let cores = config.limits.cores.min(cores);
+        let (streams, limit) = need.fit(&Limits { cores, ..config.limits });
         let name = match config.template.as_ref() {
             Some(template) if std::ptr::eq(template, *stream) => "*",
             _ => stream.name.as_str(),

@@ -19,7 +19,7 @@ const TIMED: [&str; 7] = [
 
 #[test]
 fn nothing_is_wrong_with_the_server_by_its_own_lint() {
-    let server = Server::start(&open_stream("a", "mode = \"passthrough\"\nwindow = \"6s\""));
+    let server = Server::start(&open_stream("a", "mode = \"passthrough\"\nwindow = \"12s\""));
     let _sender = Sender::bytes(&server, "a", &usual());
     let _playable = Master::of(&server, "a", 20);
     let url = format!("http://{}/live/a/index.m3u8", server.http);
