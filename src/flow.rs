@@ -6,6 +6,7 @@
 
 mod audience;
 mod cmsd;
+mod cues;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -24,6 +25,7 @@ use tokio::sync::{mpsc, watch};
 
 pub use self::audience::{Asked, Audience, Demand, InHand, Remote};
 pub use self::cmsd::Cmsd;
+pub use self::cues::{Composed, Composer, Cue, Cues, PartSpan, Position};
 use crate::ladder::Rung;
 
 /// A stream's name: `[a-z0-9_-]{1,64}`.
@@ -264,6 +266,8 @@ pub struct Stream {
     pub demand: Arc<Demand>,
     /// Who watches it.
     pub audience: ArcSwap<Audience>,
+    /// What its media carries, and where it stands.
+    pub cues: Arc<Cues>,
 }
 
 /// What a stream's task can be told.

@@ -55,6 +55,7 @@ pub fn spawn(config: StreamConfig, setting: Setting) -> Arc<Stream> {
         control,
         demand: Arc::default(),
         audience: ArcSwap::default(),
+        cues: Arc::default(),
     });
     let task = Task {
         config,

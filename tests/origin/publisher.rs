@@ -86,6 +86,7 @@ impl Publisher {
                 control: orders.clone(),
                 demand: Arc::default(),
                 audience: ArcSwap::default(),
+                cues: Arc::default(),
             }));
         }
         Self { streams, video, control, multivariant, status }

@@ -10,6 +10,7 @@
 mod bandwidth;
 pub mod cache;
 mod date;
+mod date_range;
 mod directives;
 mod edge;
 pub mod multivariant;
@@ -18,6 +19,7 @@ mod playlist;
 mod profile;
 
 pub use bandwidth::BandwidthMeter;
+pub use date_range::DateRange;
 pub use directives::{DirectiveError, Directives};
 pub use edge::{Edge, Resolution};
 pub use playlist::{MediaPlaylist, PartInfo, Removed, Rendered, RenditionReport};
