@@ -6,26 +6,23 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use nowcast_hls::DateRange;
-use nowcast_media::FrameRate;
+use nowcast_media::Grid;
 use tokio::sync::watch;
 
 /// The next part to be composed: the earliest place that something new can be bound to.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Position {
-    /// Where it begins, in 90 kHz ticks of the video's decode timeline.
-    pub pts: u64,
+    /// Its first frame's number on the grid: it begins at `grid.rate.frame_start(index)`, in 90 kHz
+    /// ticks of the video's decode timeline.
+    pub index: i64,
     /// Unix time in microseconds of tick zero; moves at a discontinuity.
     pub anchor: i64,
     /// Media sequence number of its segment.
     pub msn: u64,
     /// Its index there, from 0.
     pub part: u32,
-    /// Parts of a full segment.
-    pub parts: u32,
-    /// How long a full part lasts, in ticks.
-    pub part_ticks: u32,
-    /// The frame rate.
-    pub rate: FrameRate,
+    /// Frame rate, frames of a part and of a segment.
+    pub grid: Grid,
     /// When it began: when the one before it was composed.
     pub since: Instant,
 }
