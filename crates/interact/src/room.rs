@@ -1,0 +1,468 @@
+//! One room: ops in, records and answers out.
+//!
+//! The room decides at once and remembers what it decided; nothing of it may be told before its
+//! [`Commit`] is on the disk. Time is an argument, in Unix milliseconds of the server's clock.
+
+mod chat;
+mod moderation;
+mod polls;
+mod questions;
+mod view;
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::filter::{Filter, Rules};
+use crate::op::{Ask, At, Op};
+use crate::rates::{Class, Rates};
+use crate::state::State;
+use crate::text::{self, Length};
+use crate::{Bind, Body, By, Event, Id, Media, Record, Refusal, Role, Tally, Viewer};
+
+/// What can be set of a room.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How long a message, a question or an announcement may be.
+    pub text: Length,
+    /// What may be said.
+    pub rules: Rules,
+    /// Whether anonymous viewers take part.
+    pub anonymous: bool,
+    /// From a picture being taken to its arrival here, in milliseconds: what lies between a host's wall
+    /// clock and the PROGRAM-DATE-TIME of the frame they were in.
+    pub ingest_delay_ms: i64,
+    /// How long those behind the live picture may still vote after a poll's close, in milliseconds.
+    pub grace_ms: i64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            text: Length { graphemes: 300, bytes: 1024 },
+            rules: Rules::default(),
+            anonymous: true,
+            ingest_delay_ms: 0,
+            grace_ms: 3000,
+        }
+    }
+}
+
+/// What an op comes to.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reply {
+    /// It has no effect.
+    Refused(Refusal),
+    /// A reaction: it is counted, and nothing more is promised.
+    Counted,
+    /// It was done before, and is on the disk.
+    Again(Answer),
+    /// It is decided; the answer comes with its commit.
+    Pending,
+}
+
+/// The answer to an op that is done.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Answer {
+    /// `confirmed`, or `held` where a moderator looks first.
+    pub state: Standing,
+    /// The last event when it was done: its own, where it made one.
+    pub seq: u64,
+    /// The thing it made or changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<Id>,
+    /// Where it landed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bind: Option<Bind>,
+    /// By how much the frame that was asked for had passed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub late_ms: Option<u64>,
+    /// The count, for who has just voted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tally: Option<Tally>,
+}
+
+/// How far an op has come.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Standing {
+    /// It is done.
+    Confirmed,
+    /// A moderator looks first.
+    Held,
+}
+
+/// What must be on the disk before anybody hears of it: all of it, or nothing.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Commit {
+    /// In this order.
+    pub records: Vec<Record>,
+    /// Whose op it answers, and how.
+    pub answer: Option<(OpKey, Answer)>,
+}
+
+/// Whose op, and which.
+pub type OpKey = (Id, String);
+
+/// Answers that are kept here; older ones the disk still has.
+const KEPT_ANSWERS: usize = 10_000;
+/// How often the count of a running poll, and the ranks of questions, are told, in milliseconds.
+const TALLY_MS: i64 = 500;
+/// Different emoji counted at a time; what comes beyond is left out.
+const EMOJI: usize = 64;
+
+/// A room and what it has decided.
+#[derive(Debug)]
+pub struct Room {
+    epoch: Arc<str>,
+    settings: Settings,
+    filter: Filter,
+    state: State,
+    media: Option<Media>,
+    rates: Rates,
+    answers: HashMap<OpKey, Answer>,
+    answered: VecDeque<OpKey>,
+    commits: VecDeque<Commit>,
+    reactions: BTreeMap<String, u64>,
+    /// Polls with votes that were not told, and when they last were.
+    tallies: BTreeMap<Id, (bool, i64)>,
+    ranks: BTreeMap<Id, ()>,
+    ranked_at: i64,
+    last_texts: HashMap<Id, (String, i64)>,
+    swept_at: i64,
+}
+
+impl Room {
+    /// The room whose journal holds `records`, in order.
+    pub fn restore(
+        epoch: impl Into<Arc<str>>,
+        settings: Settings,
+        records: impl IntoIterator<Item = Record>,
+    ) -> Self {
+        let mut state = State::default();
+        for record in records {
+            state.apply(&record);
+        }
+        let tallies = state.polls.keys().map(|id| (id.clone(), (false, 0))).collect();
+        Self {
+            epoch: epoch.into(),
+            filter: Filter::new(&settings.rules),
+            settings,
+            state,
+            media: None,
+            rates: Rates::default(),
+            answers: HashMap::new(),
+            answered: VecDeque::new(),
+            commits: VecDeque::new(),
+            reactions: BTreeMap::new(),
+            tallies,
+            ranks: BTreeMap::new(),
+            ranked_at: 0,
+            last_texts: HashMap::new(),
+            swept_at: 0,
+        }
+    }
+
+    /// Identifies this log: numbers of another epoch say nothing here.
+    #[must_use]
+    pub fn epoch(&self) -> &Arc<str> {
+        &self.epoch
+    }
+
+    /// The number of the last event that was decided.
+    #[must_use]
+    pub fn seq(&self) -> u64 {
+        self.state.seq
+    }
+
+    /// The furthest tick anything was ever bound to.
+    #[must_use]
+    pub fn furthest(&self) -> u64 {
+        self.state.furthest.map_or(0, |bind| bind.pts)
+    }
+
+    /// Takes other settings from now on.
+    pub fn set_settings(&mut self, settings: Settings) {
+        self.filter = Filter::new(&settings.rules);
+        self.settings = settings;
+    }
+
+    /// Where the media stands; `None` while none flows.
+    pub fn set_media(&mut self, media: Option<Media>) {
+        self.media = media;
+    }
+
+    /// How much later than its frame a host's press is known here, and how long viewers lag behind.
+    pub fn set_delays(&mut self, ingest_delay_ms: i64, grace_ms: i64) {
+        self.settings.ingest_delay_ms = ingest_delay_ms;
+        self.settings.grace_ms = grace_ms;
+    }
+
+    /// Takes one op. Whether it is on its way to the disk already, or was done so long ago that only the
+    /// disk knows, is for the caller to find out first.
+    pub fn handle_op(&mut self, who: &Viewer, op: &Op, now: i64) -> Reply {
+        let key = (Arc::clone(&who.id), op.op_id.clone());
+        if let Some(answer) = self.answers.get(&key) {
+            return Reply::Again(answer.clone());
+        }
+        if let Ask::React { emoji } = &op.ask {
+            return match self.react(who, emoji, now) {
+                Ok(()) => Reply::Counted,
+                Err(refusal) => Reply::Refused(refusal),
+            };
+        }
+        match self.decide(who, op, now) {
+            Err(refusal) => Reply::Refused(refusal),
+            Ok((records, answer)) => {
+                for record in &records {
+                    self.state.apply(record);
+                }
+                self.remember(key.clone(), answer.clone());
+                self.commits.push_back(Commit { records, answer: Some((key, answer)) });
+                Reply::Pending
+            }
+        }
+    }
+
+    /// An anonymous viewer has signed in: what they did is the known one's.
+    pub fn know(&mut self, was: &Id, is: &Id) {
+        if was != is {
+            self.note(vec![Record::Known { was: was.clone(), is: is.clone() }]);
+        }
+    }
+
+    /// The stream's phase changed.
+    pub fn handle_phase(&mut self, phase: &str, now: i64) {
+        let body = Body::StreamState { phase: phase.to_owned() };
+        let event = self.event(self.new_id(), body, None, None, now);
+        self.note(vec![event]);
+    }
+
+    /// A part is composed, or its time has come without media: reactions so far are told.
+    pub fn handle_part(&mut self, now: i64) {
+        if !self.reactions.is_empty() {
+            let body = Body::Reactions { counts: std::mem::take(&mut self.reactions) };
+            let event = self.event(self.new_id(), body, None, None, now);
+            self.note(vec![event]);
+        }
+    }
+
+    /// What is due at `now`: counts of polls and questions, polls whose time is over.
+    pub fn handle_timeout(&mut self, now: i64) {
+        self.settle_polls(now);
+        self.tell_tallies(now);
+        self.tell_ranks(now);
+        if now - self.swept_at > 60_000 {
+            self.swept_at = now;
+            self.rates.forget(now);
+            self.last_texts.retain(|_, (_, at)| now - *at < 30_000);
+        }
+    }
+
+    /// Cuts the next tick, if anything happened since the last: its events are those up to the last
+    /// event decided. The number of the tick comes with its record.
+    pub fn cut_tick(&mut self) {
+        let (tick, to) = self.state.tick;
+        if self.state.seq > to {
+            let pts = self.media.map_or_else(|| self.furthest(), |media| media.edge().pts);
+            self.note(vec![Record::Tick { tick: tick + 1, to: self.state.seq, pts }]);
+        }
+    }
+
+    /// The next thing for the disk.
+    pub fn poll_commit(&mut self) -> Option<Commit> {
+        self.commits.pop_front()
+    }
+
+    fn decide(
+        &mut self,
+        who: &Viewer,
+        op: &Op,
+        now: i64,
+    ) -> Result<(Vec<Record>, Answer), Refusal> {
+        if who.role < op.ask.role() {
+            return Err(Refusal::role(op.ask.role().as_str()));
+        }
+        self.admit(who, now)?;
+        match &op.ask {
+            Ask::ChatSend { text, reply_to } => {
+                self.send_chat(who, op, text, reply_to.as_ref(), now)
+            }
+            Ask::React { .. } => Err(Refusal::unknown("op")),
+            Ask::PollVote { poll, options } => self.vote(who, op, poll, options, now),
+            Ask::QaAsk { text } => self.ask(who, op, text, now),
+            Ask::QaUpvote { question } => self.upvote(who, question, now),
+            Ask::Report { message, reason } => self.report(who, message, reason, now),
+            Ask::Remove { .. }
+            | Ask::Mute { .. }
+            | Ask::Ban { .. }
+            | Ask::Lift { .. }
+            | Ask::Approve { .. }
+            | Ask::Reject { .. }
+            | Ask::SetMode { .. } => self.moderate(who, op, now),
+            _ => self.control(who, op, now),
+        }
+    }
+
+    /// What a host does to the show.
+    fn control(
+        &mut self,
+        who: &Viewer,
+        op: &Op,
+        now: i64,
+    ) -> Result<(Vec<Record>, Answer), Refusal> {
+        self.take(who, Class::Control, now)?;
+        let (bind, late_ms) = self.wish(op.at, now);
+        let mut done = match &op.ask {
+            Ask::PollOpen { .. } => self.open_poll(&op.ask, bind, now)?,
+            Ask::PollClose { poll } => self.close_poll(poll, bind, now)?,
+            Ask::PollReveal { poll } => self.reveal_poll(poll, now)?,
+            Ask::PollCancel { poll } => self.cancel_poll(poll, bind, now)?,
+            Ask::QaSpotlight { question } => self.spotlight(question, bind, now)?,
+            Ask::QaAnswer { question } => self.answer(question, false, bind, now)?,
+            Ask::QaDismiss { question } => self.answer(question, true, bind, now)?,
+            Ask::Announce { text, duration_ms } => {
+                let text = text::clean(text, self.settings.text)?;
+                let duration_ms = duration_ms.unwrap_or(10_000).clamp(1000, 86_400_000);
+                let body = Body::Announcement { text, duration_ms };
+                vec![self.event(self.new_id(), body, bind, None, now)]
+            }
+            Ask::Pin { message } => self.pin(message.as_ref(), bind, now)?,
+            Ask::Custom { name, data } => self.custom(name, data, bind, now)?,
+            _ => return Err(Refusal::unknown("op")),
+        };
+        for record in &mut done {
+            if let Record::Event(event) = record {
+                Arc::make_mut(event).by.get_or_insert_with(|| By::from(who));
+            }
+        }
+        let mut answer = self.confirmed(&done);
+        answer.late_ms = late_ms.filter(|&late| late > 0);
+        Ok((done, answer))
+    }
+
+    fn custom(
+        &self,
+        name: &str,
+        data: &serde_json::Value,
+        bind: Option<Bind>,
+        now: i64,
+    ) -> Result<Vec<Record>, Refusal> {
+        let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+        if !(1..=64).contains(&name.len()) || !name.bytes().all(legal) {
+            let hint = "Use 1 to 64 letters, digits, dots, dashes and underscores.";
+            return Err(Refusal::invalid("The custom event has no proper name.", hint));
+        }
+        let length = data.to_string().len();
+        if length > 1024 {
+            let hint = "Send an address or a key instead, and have the page fetch the rest.";
+            let message = format!("The custom event's data are {length} bytes long; 1024 fit.");
+            return Err(Refusal::new("size.data", message, hint));
+        }
+        let body = Body::Custom { name: name.to_owned(), data: data.clone() };
+        Ok(vec![self.event(self.new_id(), body, bind, None, now)])
+    }
+
+    /// Whether they take part at all.
+    fn admit(&self, who: &Viewer, now: i64) -> Result<(), Refusal> {
+        if let Some(&until) = self.state.banned.get(&who.id).filter(|&&until| until > now) {
+            let wait = (until != i64::MAX).then(|| (until - now).unsigned_abs());
+            let hint = "A moderator decided so; write to the broadcaster if you think it wrong.";
+            let refusal = Refusal::new("auth.banned", "You cannot take part here.", hint);
+            return Err(Refusal { retry_after_ms: wait, ..refusal });
+        }
+        if who.anonymous && !self.settings.anonymous {
+            let hint = "Sign in, and send it again.";
+            return Err(Refusal::new("auth.required", "Only known viewers take part here.", hint));
+        }
+        Ok(())
+    }
+
+    fn react(&mut self, who: &Viewer, emoji: &str, now: i64) -> Result<(), Refusal> {
+        self.admit(who, now)?;
+        if !text::is_one_emoji(emoji) {
+            let hint = "Send a single emoji, like ❤ or 🎉.";
+            return Err(Refusal::invalid("A reaction is one emoji.", hint));
+        }
+        self.take(who, Class::React, now)?;
+        if self.reactions.len() < EMOJI || self.reactions.contains_key(emoji) {
+            *self.reactions.entry(emoji.to_owned()).or_default() += 1;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, who: &Viewer, class: Class, now: i64) -> Result<(), Refusal> {
+        self.rates.take(&who.id, who.role, class, now).map_err(|wait| {
+            let hint = format!("Send it again in {} s.", wait.div_ceil(1000));
+            Refusal::new("rate.user", "That was too much at a time.", hint).after(wait)
+        })
+    }
+
+    /// The earliest place there is; without media, the last one there was.
+    fn now(&self, now: i64) -> Option<Bind> {
+        self.media.map(|media| media.next(now)).or(self.state.furthest)
+    }
+
+    fn wish(&self, at: Option<At>, now: i64) -> (Option<Bind>, Option<u64>) {
+        let (Some(at), Some(media)) = (at, self.media) else { return (self.now(now), None) };
+        let ticks = match at {
+            At::Pts(pts) => i64::try_from(pts).unwrap_or(i64::MAX),
+            At::Wall(wall) => {
+                media.ticks_of_date(wall.saturating_add(self.settings.ingest_delay_ms))
+            }
+        };
+        let (bind, late) = media.at(ticks, now);
+        (Some(bind), Some(late))
+    }
+
+    /// The next event; the one of an op gets its author later.
+    fn event(&self, id: Id, body: Body, bind: Option<Bind>, by: Option<By>, now: i64) -> Record {
+        let bind = bind.or_else(|| self.now(now));
+        let seq = self.state.seq + 1;
+        Record::Event(Arc::new(Event { seq, id, body, at: now, bind, seen: None, by }))
+    }
+
+    /// An id that no other thing has, nor ever had.
+    fn new_id(&self) -> Id {
+        format!("{}-{}", self.epoch, self.state.seq + 1).into()
+    }
+
+    /// The answer of an op that comes to these records.
+    fn confirmed(&self, records: &[Record]) -> Answer {
+        let event = records.iter().find_map(|record| match record {
+            Record::Event(event) => Some(event),
+            _ => None,
+        });
+        Answer {
+            state: Standing::Confirmed,
+            seq: event.map_or(self.state.seq, |event| event.seq),
+            id: event.map(|event| event.id.clone()),
+            bind: event.and_then(|event| event.bind),
+            late_ms: None,
+            tally: None,
+        }
+    }
+
+    /// Takes records that answer nobody.
+    fn note(&mut self, records: Vec<Record>) {
+        for record in &records {
+            self.state.apply(record);
+        }
+        self.commits.push_back(Commit { records, answer: None });
+    }
+
+    fn remember(&mut self, key: OpKey, answer: Answer) {
+        self.answers.insert(key.clone(), answer);
+        self.answered.push_back(key);
+        if self.answered.len() > KEPT_ANSWERS
+            && let Some(old) = self.answered.pop_front()
+        {
+            self.answers.remove(&old);
+        }
+    }
+
+    fn moderators_are_exempt(who: &Viewer) -> bool {
+        who.role >= Role::Moderator
+    }
+}

@@ -1,0 +1,134 @@
+//! Messages, and what may be written when.
+
+use std::sync::Arc;
+
+use super::{Answer, Room, Standing};
+use crate::filter::Verdict;
+use crate::op::Op;
+use crate::rates::Class;
+use crate::state::Held;
+use crate::{Body, By, Event, Id, Record, Refusal, Viewer, text};
+
+/// The same text again within this time is taken for a slip or a flood, in milliseconds.
+const SAME_TEXT_MS: i64 = 30_000;
+
+impl Room {
+    pub(super) fn send_chat(
+        &mut self,
+        who: &Viewer,
+        op: &Op,
+        text: &str,
+        reply_to: Option<&Id>,
+        now: i64,
+    ) -> Result<(Vec<Record>, Answer), Refusal> {
+        let text = text::clean(text, self.settings.text)?;
+        if let Some(id) = reply_to {
+            self.state.message(id).ok_or_else(|| Refusal::unknown("message"))?;
+        }
+        let exempt = Self::moderators_are_exempt(who);
+        if !exempt {
+            self.check_speech(who, &text, now)?;
+        }
+        self.take(who, Class::Chat, now)?;
+        let slow = i64::try_from(self.state.modes.slow).unwrap_or(i64::MAX);
+        if slow > 0 && !exempt {
+            self.rates.take_by(&who.id, Class::Slow, slow, 1, now).map_err(|wait| {
+                let message = format!("Slow mode: one message every {} s.", slow / 1000);
+                let hint = format!("Send it again in {} s.", wait.div_ceil(1000));
+                Refusal::new("mode.slow", message, hint).after(wait)
+            })?;
+        }
+        let held = self.judge(&text, exempt)?;
+        self.last_texts.insert(who.id.clone(), (text.clone(), now));
+        let by = By::from(who);
+        let id = match held {
+            // Held ones take none of the log's numbers.
+            Some(_) => format!("{}-h{}", self.epoch, self.state.held_ever + 1).into(),
+            None => self.new_id(),
+        };
+        let record = match held {
+            Some(why) => Record::Held(Held {
+                id: id.clone(),
+                text,
+                reply_to: reply_to.cloned(),
+                by,
+                at: now,
+                seen: op.seen,
+                why: why.to_owned(),
+            }),
+            None => {
+                let body = Body::ChatMessage { text, reply_to: reply_to.cloned() };
+                let bind = self.now(now);
+                let seq = self.state.seq + 1;
+                let seen = op.seen;
+                Record::Event(Arc::new(Event {
+                    seq,
+                    id: id.clone(),
+                    body,
+                    at: now,
+                    bind,
+                    seen,
+                    by: Some(by),
+                }))
+            }
+        };
+        let records = vec![record];
+        let mut answer = self.confirmed(&records);
+        if held.is_some() {
+            answer = Answer { state: Standing::Held, id: Some(id), ..answer };
+        }
+        Ok((records, answer))
+    }
+
+    /// Text of a question: what holds for messages, but for the modes of the chat.
+    pub(super) fn judge(&self, text: &str, exempt: bool) -> Result<Option<&'static str>, Refusal> {
+        if exempt {
+            return Ok(None);
+        }
+        match self.filter.judge(text) {
+            Verdict::Allow => Ok(self.state.modes.hold.then_some("every message waits")),
+            Verdict::Hold(why) => Ok(Some(why)),
+            Verdict::Block(why) => {
+                let message = format!("It was not sent: {why}.");
+                Err(Refusal::new("mode.filter", message, "Say it in other words."))
+            }
+        }
+    }
+
+    pub(super) fn check_muted(&self, who: &Viewer, now: i64) -> Result<(), Refusal> {
+        match self.state.muted.get(&who.id) {
+            Some(&until) if until > now => {
+                let hint = "A moderator decided so; you can still watch, vote and react.";
+                let refusal = Refusal::new("auth.muted", "You cannot write for a while.", hint);
+                let wait = (until != i64::MAX).then(|| (until - now).unsigned_abs());
+                Err(Refusal { retry_after_ms: wait, ..refusal })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn check_speech(&self, who: &Viewer, text: &str, now: i64) -> Result<(), Refusal> {
+        self.check_muted(who, now)?;
+        let modes = &self.state.modes;
+        if modes.locked {
+            let hint = "Keep your text: moderators open the chat again.";
+            return Err(Refusal::new("mode.locked", "Only moderators write just now.", hint));
+        }
+        if modes.followers && who.anonymous {
+            let hint = "Sign in, and send it again.";
+            return Err(Refusal::new("mode.followers", "Only known viewers write just now.", hint));
+        }
+        if modes.emoji && !text::is_emoji(text) {
+            let hint = "Say it in emoji, or wait.";
+            return Err(Refusal::new("mode.emoji", "Only emoji are written just now.", hint));
+        }
+        match self.last_texts.get(&who.id) {
+            Some((last, at)) if last == text && now - at < SAME_TEXT_MS => {
+                let wait = (SAME_TEXT_MS - (now - at)).unsigned_abs();
+                let hint = "It is there already; write something new.";
+                Err(Refusal::new("rate.duplicate", "You have just said that.", hint).after(wait))
+            }
+            _ => Ok(()),
+        }
+    }
+}
