@@ -14,10 +14,11 @@ use tracing::{error, info, warn};
 
 use crate::admission::Admission;
 use crate::config::{Config, StreamConfig};
-use crate::flow::{Control, Publisher, StreamName, Streams};
+use crate::flow::{Control, Publisher, Stream, StreamName, Streams};
 use crate::listener::{self, Limits, Port, Tls};
 use crate::state::State;
-use crate::{encode, ingest, ops, origin, publish, viewers};
+use crate::rooms::Rooms;
+use crate::{encode, ingest, ops, origin, publish, rooms, viewers};
 
 /// The name of the stream that is made when none is configured.
 const DEFAULT_STREAM: &str = "live";
@@ -54,6 +55,7 @@ pub struct Server {
     made_key: bool,
     streams: Arc<Streams>,
     setting: publish::Setting,
+    rooms: Arc<Rooms>,
     ready: watch::Sender<bool>,
     srt: ingest::Listener,
     http: TcpListener,
@@ -86,11 +88,20 @@ impl Server {
         let start_encoder: publish::StartEncoder =
             Arc::new(|job| encode::spawn(job, encode::Options::default()));
         let setting = publish::Setting { start_encoder, start_counter };
+        let secret = state.token_secret()?;
+        let rooms = Rooms::new(
+            Arc::clone(&streams),
+            Arc::clone(&config),
+            state.dir(),
+            secret.as_bytes(),
+        )?;
         for stream in &config.load().streams {
-            streams.insert(&publish::spawn(stream.clone(), setting.clone()));
+            let stream = publish::spawn(stream.clone(), setting.clone());
+            rooms.open(&stream)?;
+            streams.insert(&stream);
         }
-        let ready = watch::Sender::new(false);
-        Ok(Self { config, made_key, streams, setting, ready, srt, http, tls, ops, _state: state })
+        let (rooms, ready) = (Arc::new(rooms), watch::Sender::new(false));
+        Ok(Self { config, made_key, streams, setting, rooms, ready, srt, http, tls, ops, _state: state })
     }
 
     /// The configuration in force, with the addresses that were bound.
@@ -105,17 +116,35 @@ impl Server {
         self.made_key
     }
 
+    /// A code that opens the studio of a stream, once.
+    ///
+    /// # Errors
+    /// The system gives no random numbers.
+    pub fn studio_code(&self, stream: &StreamName) -> Result<String> {
+        self.rooms.studio_code(stream)
+    }
+
     /// Serves until SIGINT or SIGTERM; SIGHUP reads the streams, keys and certificate again by
     /// `reload`.
     pub async fn run(self, reload: impl Fn() -> Result<Config, String>) {
         let (stop, stopped) = watch::channel(false);
         let viewers = Arc::new(viewers::Viewers::new(Arc::clone(&self.streams)));
         let pages = origin::pages::handler(Arc::clone(&self.streams));
-        let collector = Arc::clone(&viewers);
+        let (collector, rooms) = (Arc::clone(&viewers), Arc::clone(&self.rooms));
+        let pages = Arc::new(pages);
         let pages: origin::Rest = Box::new(move |request| match request.uri().path() {
             "/cmcd" => {
                 let collector = Arc::clone(&collector);
                 Box::pin(async move { collector.collect(request).await })
+            }
+            path if rooms::is_asked(path) => {
+                let (rooms, pages) = (Arc::clone(&rooms), Arc::clone(&pages));
+                Box::pin(async move {
+                    match rooms.answer(request).await {
+                        Ok(response) => response,
+                        Err(request) => pages(request).await,
+                    }
+                })
             }
             _ => pages(request),
         });
@@ -133,10 +162,15 @@ impl Server {
             self.config.load().ops.token.clone(),
             vec![Box::new(move |out| figures.expose(out))],
         );
+        let rooms = Arc::clone(&self.rooms);
+        let desk = desk.with_rooms(Box::new(move |request| {
+            let rooms = Arc::clone(&rooms);
+            Box::pin(async move { rooms.control(request).await })
+        }));
         let on_publisher = {
             let (streams, config) = (Arc::clone(&self.streams), Arc::clone(&self.config));
-            let setting = self.setting.clone();
-            move |publisher| admit(&streams, &config, &setting, publisher)
+            let (setting, rooms) = (self.setting.clone(), Arc::clone(&self.rooms));
+            move |publisher| admit(&streams, &config, &setting, &rooms, publisher)
         };
         let srt = tokio::spawn(self.srt.run(on_publisher, stopped.clone()));
         let viewers = tokio::spawn(viewers.run(stopped.clone()));
@@ -150,7 +184,7 @@ impl Server {
                 if let (Some(tls), Some(certificate)) = (&self.tls, &config.http.tls) {
                     tls.show(certificate.clone());
                 }
-                apply(&self.config, &self.streams, &self.setting, &config);
+                apply(&self.config, &self.streams, &self.setting, &self.rooms, &config);
             }
             Err(faults) => error!("the new configuration is not taken: {faults}"),
         })
@@ -158,6 +192,7 @@ impl Server {
         info!("stopping: held requests are answered, publishers and workers let go");
         self.ready.send_replace(false);
         stop.send_replace(true);
+        self.rooms.stop();
         for (part, task) in [("srt", srt), ("http", http), ("ops", ops), ("viewers", viewers)] {
             if let Err(error) = task.await {
                 error!(part, %error, "a listener ended badly");
@@ -195,13 +230,12 @@ fn admit(
     streams: &Streams,
     config: &ArcSwap<Config>,
     setting: &publish::Setting,
+    rooms: &Rooms,
     publisher: Publisher,
 ) {
     let stream = streams.find(publisher.stream.as_str()).or_else(|| {
         let config = config.load().stream(&publisher.stream)?;
-        let stream = publish::spawn(config, setting.clone());
-        streams.insert(&stream);
-        Some(stream)
+        Some(add(streams, rooms, config, setting))
     });
     let name = publisher.stream.clone();
     let sent = stream.map(|stream| stream.control.try_send(Control::Publish(publisher)));
@@ -210,8 +244,29 @@ fn admit(
     }
 }
 
+/// Begins a stream, with its room.
+fn add(
+    streams: &Streams,
+    rooms: &Rooms,
+    config: StreamConfig,
+    setting: &publish::Setting,
+) -> Arc<Stream> {
+    let stream = publish::spawn(config, setting.clone());
+    if let Err(fault) = rooms.open(&stream) {
+        error!(stream = %stream.name, %fault, "the stream has no room: its journal cannot be read");
+    }
+    streams.insert(&stream);
+    stream
+}
+
 /// Takes streams and keys from a new configuration; whoever publishes stays connected.
-fn apply(shared: &ArcSwap<Config>, streams: &Streams, setting: &publish::Setting, new: &Config) {
+fn apply(
+    shared: &ArcSwap<Config>,
+    streams: &Streams,
+    setting: &publish::Setting,
+    rooms: &Rooms,
+    new: &Config,
+) {
     let old = shared.load_full();
     let fixed = Config { streams: Vec::new(), template: None, ..Config::clone(&old) };
     let mut next = Config {
@@ -244,12 +299,13 @@ fn apply(shared: &ArcSwap<Config>, streams: &Streams, setting: &publish::Setting
                     warn!(stream = %stream.name, "the stream's task is busy; send SIGHUP again");
                 }
             }
-            None => streams.insert(&publish::spawn(stream.clone(), setting.clone())),
+            None => drop(add(streams, rooms, stream.clone(), setting)),
         }
     }
     for stream in streams.all() {
         if next.stream(&stream.name).is_none() {
             streams.remove(&stream.name);
+            rooms.close(&stream.name);
         }
     }
     info!(streams = next.streams.len(), "configuration read again");

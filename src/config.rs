@@ -4,11 +4,13 @@ mod load;
 mod read;
 pub mod units;
 
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZero;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use nowcast_interact::{Policy, Rules};
 use rustix::process::{Resource, getrlimit};
 
 use crate::certificate::Certificate;
@@ -34,6 +36,8 @@ pub struct Config {
     pub streams: Vec<StreamConfig>,
     /// The stream of name `*`: a template for any other name.
     pub template: Option<StreamConfig>,
+    /// Who else signs tokens.
+    pub issuers: Vec<Issuer>,
 }
 
 /// `[srt]`
@@ -107,6 +111,63 @@ pub struct StreamConfig {
     pub window: Duration,
     /// How long a stream outlives its lost publisher.
     pub grace: Duration,
+    /// What its audience may do.
+    pub room: Room,
+}
+
+/// What the audience of a stream may do.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Room {
+    /// Anonymous sessions take part.
+    pub anonymous: bool,
+    /// What may be said.
+    pub rules: Rules,
+    /// From a picture being taken to its leaving the encoder, beside what SRT takes: what the host's
+    /// clock is ahead of the frame that arrives.
+    pub delay: Duration,
+}
+
+impl Default for Room {
+    fn default() -> Self {
+        let rules = Rules { abuse: Policy::Block, ..Rules::default() };
+        Self { anonymous: true, rules, delay: Duration::ZERO }
+    }
+}
+
+/// `[[issuer]]`: a key that tokens of others are checked with, for one algorithm alone.
+#[derive(Clone)]
+pub enum Issuer {
+    /// HMAC with SHA-256.
+    Hs256 {
+        /// Its name in the tokens.
+        kid: String,
+        /// Shared with whoever signs.
+        secret: String,
+    },
+    /// Ed25519.
+    EdDsa {
+        /// Its name in the tokens.
+        kid: String,
+        /// The public key, in PEM.
+        pem: String,
+    },
+}
+
+impl Issuer {
+    /// Its name in the tokens.
+    #[must_use]
+    pub fn kid(&self) -> &str {
+        match self {
+            Self::Hs256 { kid, .. } | Self::EdDsa { kid, .. } => kid,
+        }
+    }
+}
+
+/// Without its secret.
+impl fmt::Debug for Issuer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Issuer").field(&self.kid()).finish()
+    }
 }
 
 /// What is done with the source.
@@ -163,6 +224,7 @@ impl StreamConfig {
             segment: Duration::from_secs(2),
             window: Duration::from_secs(60),
             grace: Duration::from_secs(30),
+            room: Room::default(),
         }
     }
 }

@@ -26,6 +26,7 @@ use tokio::sync::{mpsc, watch};
 pub use self::audience::{Asked, Audience, Demand, InHand, Remote};
 pub use self::cmsd::Cmsd;
 pub use self::cues::{Composed, Composer, Cue, Cues, PartSpan, Position};
+pub use nowcast_hls::DateRange;
 use crate::ladder::Rung;
 
 /// A stream's name: `[a-z0-9_-]{1,64}`.
@@ -268,6 +269,25 @@ pub struct Stream {
     pub audience: ArcSwap<Audience>,
     /// What its media carries, and where it stands.
     pub cues: Arc<Cues>,
+}
+
+/// A stream as its operator and its host see it.
+#[derive(Debug, serde::Serialize)]
+pub struct Shown {
+    /// How it stands.
+    #[serde(flatten)]
+    pub status: StreamStatus,
+    /// Who watches.
+    pub audience: Audience,
+}
+
+impl Stream {
+    /// How it stands, and who watches.
+    #[must_use]
+    pub fn shown(&self) -> Shown {
+        let status = StreamStatus { name: self.name.to_string(), ..self.status.borrow().clone() };
+        Shown { status, audience: Audience::clone(&self.audience.load()) }
+    }
 }
 
 /// What a stream's task can be told.

@@ -1,6 +1,7 @@
 //! nowcast: SRT in, low-latency HLS out, with the audience inside the picture.
 
 pub mod admission;
+pub mod answer;
 pub mod app;
 pub mod certificate;
 pub mod cli;
@@ -19,5 +20,6 @@ pub mod play;
 pub mod procfs;
 pub mod publish;
 pub mod push;
+pub mod rooms;
 pub mod state;
 pub mod viewers;

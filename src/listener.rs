@@ -3,6 +3,7 @@
 
 mod activity;
 mod body;
+mod read;
 mod tls;
 
 use std::collections::HashMap;
@@ -32,6 +33,7 @@ use tokio_rustls::rustls::ServerConfig;
 use self::activity::{Activity, Watched};
 pub use self::activity::{Shed, Tally};
 pub use self::body::Body;
+pub use self::read::{Unread, read_body};
 pub use self::tls::Tls;
 
 /// What answers the requests of a listener.
@@ -343,7 +345,7 @@ impl<H: Handler> Talk<H> {
             }
         });
         let builder = if http2 { &builders.http2 } else { &builders.http1 };
-        let mut connection = pin!(builder.serve_connection(TokioIo::new(io), service));
+        let mut connection = pin!(builder.serve_connection_with_upgrades(TokioIo::new(io), service));
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,
             () = stopped(&mut shutdown) => {

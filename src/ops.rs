@@ -6,20 +6,27 @@ mod streams;
 
 use std::fmt;
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, ORIGIN, WWW_AUTHENTICATE};
+use http::header::{AUTHORIZATION, ORIGIN, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
-use serde::Serialize;
 use tokio::sync::{oneshot, watch};
 use tokio::time::timeout;
 
-use crate::flow::{Audience, Control, Stream, StreamStatus, Streams};
+use crate::answer::{json, say, text};
+use crate::flow::{Control, Shown, Streams};
 pub use crate::listener::serve;
 use crate::listener::{Body, Handler, Limits, Tally};
 use crate::metrics::{Exposition, Source};
+
+/// What answers for rooms, or gives the request back.
+pub type Rooms = Box<dyn Fn(Request<Incoming>) -> Answered + Send + Sync>;
+/// An answer to come, or the request that is somebody else's.
+pub type Answered =
+    Pin<Box<dyn Future<Output = Result<Response<Body>, Request<Incoming>>> + Send>>;
 
 /// How long a stream may take to obey.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -32,6 +39,7 @@ pub struct Ops {
     token: Option<String>,
     /// Who adds to `/metrics`, besides the streams and the process.
     sources: Vec<Source>,
+    rooms: Option<Rooms>,
     limits: Limits,
     tally: Arc<Tally>,
 }
@@ -47,17 +55,25 @@ impl Ops {
         sources: Vec<Source>,
     ) -> Self {
         let limits = Limits { connections: 64, ..Limits::default() };
-        Self { streams, ready, token, sources, limits, tally: Arc::default() }
+        Self { streams, ready, token, sources, rooms: None, limits, tally: Arc::default() }
     }
 
-    async fn answer(&self, request: &Request<Incoming>) -> Response<Body> {
+    /// Has `rooms` answer what is asked of them: `POST /api/v1/streams/STREAM/ops`,
+    /// `GET …/room`, `POST …/studio` and `POST /api/v1/tokens`.
+    #[must_use]
+    pub fn with_rooms(self, rooms: Rooms) -> Self {
+        Self { rooms: Some(rooms), ..self }
+    }
+
+    async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
         if request.headers().contains_key(ORIGIN) {
             return say(
                 StatusCode::FORBIDDEN,
                 "Web pages have no business here: use `nowcast streams` or curl.",
             );
         }
-        let path = request.uri().path();
+        let path = request.uri().path().to_owned();
+        let path = path.as_str();
         let reads = matches!(*request.method(), Method::GET | Method::HEAD);
         match path {
             "/livez" if reads => return say(StatusCode::OK, "alive"),
@@ -78,10 +94,17 @@ impl Ops {
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             return response;
         }
+        let request = match &self.rooms {
+            Some(rooms) => match rooms(request).await {
+                Ok(response) => return response,
+                Err(request) => request,
+            },
+            None => request,
+        };
         match path.strip_prefix("/api/v1/streams") {
-            Some("") if reads => json(&self.statuses()),
+            Some("") if reads => json(StatusCode::OK, "no-store", &self.statuses()),
             Some(rest) => match rest.strip_prefix('/').and_then(|rest| self.stream(rest)) {
-                Some((shown, "")) if reads => json(&shown),
+                Some((shown, "")) if reads => json(StatusCode::OK, "no-store", &shown),
                 Some((shown, "kick")) if *request.method() == Method::POST => {
                     self.kick(&shown.status.name).await
                 }
@@ -111,14 +134,14 @@ impl Ops {
     }
 
     fn statuses(&self) -> Vec<Shown> {
-        self.streams.all().iter().map(|stream| Shown::new(stream)).collect()
+        self.streams.all().iter().map(|stream| stream.shown()).collect()
     }
 
     /// The stream that `path` begins with, and the rest of it.
     fn stream<'a>(&self, path: &'a str) -> Option<(Shown, &'a str)> {
         let (name, verb) = path.split_once('/').unwrap_or((path, ""));
         let stream = self.streams.find(name)?;
-        Some((Shown::new(&stream), verb))
+        Some((stream.shown(), verb))
     }
 
     async fn kick(&self, name: &str) -> Response<Body> {
@@ -131,7 +154,7 @@ impl Ops {
             kicked.await.ok()
         };
         match timeout(PATIENCE, asked).await {
-            Ok(Some(true)) => json(&serde_json::json!({ "kicked": true })),
+            Ok(Some(true)) => json(StatusCode::OK, "no-store", &serde_json::json!({ "kicked": true })),
             Ok(Some(false)) => say(StatusCode::CONFLICT, "Nobody publishes this stream."),
             Ok(None) | Err(_) => {
                 say(StatusCode::SERVICE_UNAVAILABLE, "The stream does not answer: look at the log.")
@@ -146,23 +169,7 @@ impl Ops {
         for source in &self.sources {
             source(&mut out);
         }
-        answer(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", out.into_text())
-    }
-}
-
-/// A stream as the operator sees it.
-#[derive(Serialize)]
-struct Shown {
-    #[serde(flatten)]
-    status: StreamStatus,
-    audience: Audience,
-}
-
-impl Shown {
-    fn new(stream: &Stream) -> Self {
-        let status =
-            StreamStatus { name: stream.name.to_string(), ..stream.status.borrow().clone() };
-        Self { status, audience: Audience::clone(&stream.audience.load()) }
+        text(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", "no-store", out.into_text())
     }
 }
 
@@ -173,7 +180,7 @@ impl Handler for Ops {
         _: IpAddr,
         _: watch::Receiver<bool>,
     ) -> Response<Body> {
-        self.answer(&request).await
+        self.answer(request).await
     }
 
     fn limits(&self) -> &Limits {
@@ -189,24 +196,4 @@ impl fmt::Debug for Ops {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Ops").field("limits", &self.limits).finish_non_exhaustive()
     }
-}
-
-fn say(status: StatusCode, sentence: &str) -> Response<Body> {
-    answer(status, "text/plain; charset=utf-8", format!("{sentence}\n"))
-}
-
-fn json<T: Serialize>(value: &T) -> Response<Body> {
-    match serde_json::to_string(value) {
-        Ok(text) => answer(StatusCode::OK, "application/json", text),
-        Err(error) => say(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
-    }
-}
-
-fn answer(status: StatusCode, kind: &'static str, text: String) -> Response<Body> {
-    let mut response = Response::new(Body::from(text));
-    *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
 }

@@ -109,7 +109,7 @@ impl Origin {
         if head_bytes(&request) > self.limits.head_bytes || request.headers().len() > MAX_FIELDS {
             return (Kind::Other, Refusal::LongHead.into());
         }
-        if !request.uri().path().starts_with("/live/") {
+        if !is_media(request.uri().path()) {
             if let Some(client) = self.proxies.client(peer, request.headers()) {
                 request.extensions_mut().insert(Remote(client.0));
             }
@@ -214,6 +214,11 @@ impl fmt::Debug for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Origin").field("limits", &self.limits).finish_non_exhaustive()
     }
+}
+
+/// Playlists and media; `/live/STREAM/events/…` is the room's.
+fn is_media(path: &str) -> bool {
+    path.strip_prefix("/live/").is_some_and(|rest| rest.split('/').nth(1) != Some("events"))
 }
 
 /// What a head takes up in HTTP/1.1.

@@ -59,18 +59,37 @@ impl State {
     /// # Errors
     /// The disk is full, or not to be written.
     pub fn publish_key(&self) -> Result<String> {
-        if let Ok(key) = fs::read_to_string(self.dir.join(PUBLISH_KEY)) {
+        self.key::<16>(PUBLISH_KEY)
+    }
+
+    /// The secret that viewers' tokens are signed with; made once.
+    ///
+    /// # Errors
+    /// The disk is full, or not to be written.
+    pub fn token_secret(&self) -> Result<String> {
+        // Five bits a letter: more than 256.
+        self.key::<52>("tokens.key")
+    }
+
+    /// The directory.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    fn key<const LENGTH: usize>(&self, name: &str) -> Result<String> {
+        if let Ok(key) = fs::read_to_string(self.dir.join(name)) {
             let key = key.trim();
             if !key.is_empty() {
                 return Ok(key.to_owned());
             }
         }
-        let mut random = [0_u8; 16];
+        let mut random = [0_u8; LENGTH];
         getrandom::fill(&mut random)
             .map_err(|error| anyhow::anyhow!("no random numbers: {error}"))?;
         let key: String =
             random.iter().map(|byte| char::from(LETTERS[usize::from(byte & 31)])).collect();
-        self.replace(PUBLISH_KEY, &format!("{key}\n"), 0o600)?;
+        self.replace(name, &format!("{key}\n"), 0o600)?;
         Ok(key)
     }
 

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::read::{Fault, Overrides, Reader, Section};
-use super::{Config, Http, Limits, Mode, Ops, Srt, StreamConfig, units};
+use super::{Config, Http, Issuer, Limits, Mode, Ops, Room, Srt, StreamConfig, units};
+use nowcast_interact::{Policy, Rules};
+
 use crate::certificate::Certificate;
 use crate::flow::StreamName;
 use crate::ladder::Ladder;
@@ -39,9 +41,17 @@ impl Config {
                 reader.fault(Some(span), format!("the stream \"{name}\" is there twice; keep one"));
             }
         }
-        reader.unknown(&root, "at the top", &["srt", "http", "ops", "state", "limits", "stream"]);
+        let issuers = reader.tables(&mut root, "issuer").into_iter();
+        let issuers = issuers
+            .filter_map(|(table, span)| {
+                let reader = &mut reader;
+                issuer(Section { reader, name: "issuer", table, span: Some(span) })
+            })
+            .collect();
+        let known = ["srt", "http", "ops", "state", "limits", "stream", "issuer"];
+        reader.unknown(&root, "at the top", &known);
         if reader.faults.is_empty() {
-            Ok(Self { srt, http, ops, state_dir, limits, streams, template })
+            Ok(Self { srt, http, ops, state_dir, limits, streams, template, issuers })
         } else {
             Err(reader.faults)
         }
@@ -129,8 +139,24 @@ fn default_state_dir() -> PathBuf {
     })
 }
 
-const STREAM_KEYS: [&str; 10] =
-    ["name", "key", "open", "passphrase", "mode", "ladder", "part", "segment", "window", "grace"];
+const STREAM_KEYS: [&str; 16] = [
+    "name",
+    "key",
+    "open",
+    "passphrase",
+    "mode",
+    "ladder",
+    "part",
+    "segment",
+    "window",
+    "grace",
+    "anonymous",
+    "block_words",
+    "hold_words",
+    "links",
+    "abuse",
+    "host_delay",
+];
 
 fn stream(mut section: Section<'_, '_>) -> Option<(String, StreamConfig)> {
     let before = section.reader.faults.len();
@@ -167,6 +193,7 @@ fn stream(mut section: Section<'_, '_>) -> Option<(String, StreamConfig)> {
         segment: section.duration("segment", ["1s", "10s"]).unwrap_or(Duration::from_secs(2)),
         window: section.duration("window", ["10s", "24h"]).unwrap_or(Duration::from_secs(60)),
         grace: section.duration("grace", ["0s", "24h"]).unwrap_or(Duration::from_secs(30)),
+        room: room(&mut section),
         ..StreamConfig::standard(StreamName::new("template")?)
     };
     if stream.segment < stream.part * 2 {
@@ -193,6 +220,59 @@ fn stream(mut section: Section<'_, '_>) -> Option<(String, StreamConfig)> {
         stream.name = name;
     }
     Some((name, stream))
+}
+
+fn room(section: &mut Section<'_, '_>) -> Room {
+    let standard = Room::default();
+    let word = |text: &str| match text.trim() {
+        "" => Err("a word is empty; take it out".to_owned()),
+        text => Ok(text.to_owned()),
+    };
+    Room {
+        anonymous: section.flag("anonymous").unwrap_or(standard.anonymous),
+        rules: Rules {
+            block: section.list("block_words", word).unwrap_or_default(),
+            hold: section.list("hold_words", word).unwrap_or_default(),
+            links: section.text("links", policy).unwrap_or(standard.rules.links),
+            abuse: section.text("abuse", policy).unwrap_or(standard.rules.abuse),
+        },
+        delay: section.duration("host_delay", ["0s", "30s"]).unwrap_or(standard.delay),
+    }
+}
+
+fn policy(text: &str) -> Result<Policy, String> {
+    match text {
+        "allow" => Ok(Policy::Allow),
+        "hold" => Ok(Policy::Hold),
+        "block" => Ok(Policy::Block),
+        _ => Err(format!("\"{text}\" is no policy; write \"allow\", \"hold\" or \"block\"")),
+    }
+}
+
+fn issuer(mut section: Section<'_, '_>) -> Option<Issuer> {
+    let name = |text: &str| match text {
+        "" | "nowcast" => Err("name the issuer as its tokens do in `kid`; \"nowcast\" is this server".to_owned()),
+        text => Ok(text.to_owned()),
+    };
+    let algorithm = |text: &str| match text {
+        "HS256" | "EdDSA" => Ok(text.to_owned()),
+        _ => Err(format!("\"{text}\" is not taken; write \"HS256\" or \"EdDSA\"")),
+    };
+    let kid = section.text("kid", name);
+    let algorithm = section.text("algorithm", algorithm);
+    let key = section.text("key", |text| match text.len() {
+        0..32 => Err("a key has at least 32 characters".to_owned()),
+        _ => Ok(text.to_owned()),
+    });
+    if kid.is_none() || algorithm.is_none() || key.is_none() {
+        section.complain_here("an [[issuer]] needs `kid`, `algorithm` and `key`");
+    }
+    section.finish(&["kid", "algorithm", "key"]);
+    let (kid, key) = (kid?, key?);
+    Some(match algorithm?.as_str() {
+        "HS256" => Issuer::Hs256 { kid, secret: key },
+        _ => Issuer::EdDsa { kid, pem: key },
+    })
 }
 
 fn mode(text: &str) -> Result<Mode, String> {

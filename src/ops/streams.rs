@@ -1,7 +1,6 @@
 //! What each stage of each stream knows, as metrics.
 
-use super::Shown;
-use crate::flow::{Audience, EncoderStatus, IngestHealth, RenditionStatus};
+use crate::flow::{Audience, EncoderStatus, IngestHealth, RenditionStatus, Shown};
 use crate::metrics::Exposition;
 use crate::metrics::Kind::{self, Counter, Gauge};
 

@@ -16,9 +16,9 @@ use nowcast_hls::{cache, names};
 use rust_embed::RustEmbed;
 use serde::Serialize;
 
-use super::playlist::accepts_gzip;
 use super::reply::{self, Refusal};
 use super::{Answer, Rest};
+use crate::answer::{self, accepts_gzip};
 use crate::flow::{Compressed, Phase, StreamName, Streams};
 use crate::listener::Body;
 
@@ -33,7 +33,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; c
     img-src 'self' data: blob:; media-src 'self' blob:; worker-src 'self' blob:; font-src 'self'; \
     base-uri 'none'; form-action 'none'; frame-ancestors *";
 
-/// Answers `/`, `/watch/STREAM`, `/assets/…` and the public half of `/api/v1/`.
+/// Answers `/`, `/watch/STREAM`, `/studio/STREAM`, `/assets/…`, `/sdk/…` and the public half of `/api/v1/`.
 #[must_use]
 pub fn handler(streams: Arc<Streams>) -> Rest {
     let pages = Pages::embedded();
@@ -73,6 +73,10 @@ impl Pages {
                 Some(("watch", name)) if StreamName::new(name).is_some() => {
                     self.page("watch.html", headers)
                 }
+                Some(("studio", name)) if StreamName::new(name).is_some() => {
+                    self.page("studio.html", headers)
+                }
+                Some(("sdk", _)) => self.shared(rest, headers),
                 Some(("assets", _)) => self.asset(rest, headers),
                 _ => None,
             },
@@ -89,6 +93,13 @@ impl Pages {
         let mut response = page.response(headers, "no-cache");
         response.headers_mut().insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
         response.headers_mut().insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+        Some(response)
+    }
+
+    /// A file that pages of any origin may load.
+    fn shared(&self, path: &str, headers: &HeaderMap) -> Option<Response<Body>> {
+        let mut response = self.0.get(path)?.response(headers, "public, max-age=300");
+        answer::share(&mut response);
         Some(response)
     }
 

@@ -1,13 +1,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, VARY};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, VARY};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
 use nowcast_hls::cache::{self, Class};
 use nowcast_hls::{DirectiveError, Directives, Profile, Resolution};
 
 use super::hold::Holder;
 use super::reply::{self, CMSD_STATIC, PRIORITY, Refusal};
+use crate::answer::accepts_gzip;
 use crate::flow::{Compressed, RenditionView, Session};
 use crate::listener::Body;
 
@@ -112,54 +113,4 @@ fn reply(
         headers.insert(CACHE_CONTROL, cached);
     }
     Ok(response)
-}
-
-/// Whether gzip may be sent (RFC 9110 §12.5.3): named, or meant by `*`, and not with weight 0.
-pub(super) fn accepts_gzip(headers: &HeaderMap) -> bool {
-    let mut any = false;
-    for value in headers.get_all(ACCEPT_ENCODING) {
-        for coding in value.to_str().unwrap_or_default().split(',') {
-            let (name, weight) = coding.split_once(';').unwrap_or((coding, "q=1"));
-            let weight = weight.trim().strip_prefix(['q', 'Q']).and_then(|q| q.strip_prefix('='));
-            let allowed =
-                weight.and_then(|q| q.trim().parse::<f32>().ok()).is_some_and(|q| q > 0.0);
-            match name.trim() {
-                name if name.eq_ignore_ascii_case("gzip")
-                    || name.eq_ignore_ascii_case("x-gzip") =>
-                {
-                    return allowed;
-                }
-                "*" => any = allowed,
-                _ => {}
-            }
-        }
-    }
-    any
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn gzip_is_sent_to_those_who_take_it() {
-        for (value, expected) in [
-            ("gzip", true),
-            ("GZIP", true),
-            ("deflate, gzip;q=0.5, br", true),
-            ("br, *", true),
-            ("gzip;q=0, *", false),
-            ("*;q=0", false),
-            ("gzip;q=0.000", false),
-            ("gzip; q=1", true),
-            ("gzip;q=nan", false),
-            ("identity", false),
-            ("gzipped", false),
-            ("", false),
-        ] {
-            let headers = HeaderMap::from_iter([(ACCEPT_ENCODING, value.parse().unwrap())]);
-            assert_eq!(accepts_gzip(&headers), expected, "{value}");
-        }
-        assert!(!accepts_gzip(&HeaderMap::new()));
-    }
 }

@@ -10,19 +10,15 @@ use http::header::{
     HeaderName, RETRY_AFTER,
 };
 use http::{HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt, Limited};
 use serde_json::Value as Json;
-use tokio::time::timeout;
 
 use super::Viewers;
 use super::cmcd::Report;
 use crate::flow::Remote;
-use crate::listener::Body;
+use crate::listener::{Body, read_body};
 
 /// The longest body: some 200 events.
 const MOST_BYTES: usize = 64 << 10;
-/// How long a body may take to arrive.
-const PATIENCE: Duration = Duration::from_secs(5);
 /// Reports a second, of all clients and of one: a thousand players behind one address report a hundred times.
 const MOST_REPORTS: u32 = 5000;
 const MOST_OF_ONE: u32 = 200;
@@ -77,15 +73,9 @@ impl Viewers {
             refusal.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("10"));
             return refusal;
         }
-        let body = timeout(PATIENCE, Limited::new(request.into_body(), MOST_BYTES).collect()).await;
-        let bytes = match body {
-            Ok(Ok(body)) => body.to_bytes(),
-            Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
-                let sentence = "The report is too long: 64 KiB are read, some 200 events.";
-                return say(StatusCode::PAYLOAD_TOO_LARGE, sentence);
-            }
-            Ok(Err(_)) => return say(StatusCode::BAD_REQUEST, "The report was cut off."),
-            Err(_) => return say(StatusCode::REQUEST_TIMEOUT, "The report did not arrive in 5 s."),
+        let bytes = match read_body(request.into_body(), MOST_BYTES).await {
+            Ok(bytes) => bytes,
+            Err(unread) => return say(unread.status(), &format!("The report {unread}.")),
         };
         match self.take(&bytes) {
             Err(sentence) => say(StatusCode::BAD_REQUEST, &sentence),

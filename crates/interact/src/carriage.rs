@@ -311,7 +311,7 @@ impl Carriage {
             start_ms: bind.pdt,
             duration_ms,
             planned_ms,
-            event: encoded(event),
+            event: encoded(&self.epoch, event),
             result: None,
             pts,
         });
@@ -321,13 +321,16 @@ impl Carriage {
         let open = |range: &&mut Range| range.id == event.id && range.duration_ms.is_none();
         if let Some(range) = self.ranges.iter_mut().find(open) {
             range.duration_ms = Some((pdt - range.start_ms).max(0).unsigned_abs());
-            range.result = result.then(|| encoded(event));
+            range.result = result.then(|| encoded(&self.epoch, event));
         }
     }
 }
 
-fn encoded(event: &Event) -> String {
-    URL_SAFE_NO_PAD.encode(json!(event).to_string())
+/// An event that stands alone: with its epoch.
+fn encoded(epoch: &str, event: &Event) -> String {
+    let mut value = json!(event);
+    value["epoch"] = json!(epoch);
+    URL_SAFE_NO_PAD.encode(value.to_string())
 }
 
 /// FNV-1a.

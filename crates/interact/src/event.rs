@@ -164,6 +164,15 @@ pub enum Mode {
 }
 
 impl Body {
+    /// What somebody wrote, where it is a message.
+    #[must_use]
+    pub fn text(&self) -> Option<&str> {
+        match self {
+            Self::ChatMessage { text, .. } => Some(text),
+            _ => None,
+        }
+    }
+
     /// As the wire names it.
     #[must_use]
     pub const fn kind(&self) -> &'static str {

@@ -30,7 +30,7 @@ pub enum Policy {
 }
 
 /// The rules of one room.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Rules {
     /// Words that are refused.
     pub block: Vec<String>,

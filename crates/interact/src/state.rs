@@ -54,8 +54,8 @@ pub enum Record {
     },
     /// A message waits for a moderator.
     Held(Held),
-    /// A message that waited was refused.
-    Rejected {
+    /// A message that waited was refused, or is let through by the event that follows.
+    Decided {
         /// The message.
         message: Id,
     },
@@ -202,7 +202,7 @@ impl State {
                 self.held_ever += 1;
                 self.held.insert(held.id.clone(), held.clone());
             }
-            Record::Rejected { message } => {
+            Record::Decided { message } => {
                 self.held.remove(message);
             }
             Record::Reported { message, by, .. } => {
@@ -221,9 +221,6 @@ impl State {
             self.furthest = Some(bind);
         }
         match &event.body {
-            Body::ChatMessage { .. } => {
-                self.held.remove(&event.id);
-            }
             Body::ChatRemoved { message } => {
                 self.removed.insert(message.clone());
                 if self.pinned.as_ref().is_some_and(|pinned| pins(pinned, message)) {
@@ -306,7 +303,8 @@ impl State {
             Body::ViewerMuted { viewer, until } => set_until(&mut self.muted, viewer, *until),
             Body::ViewerBanned { viewer, until } => set_until(&mut self.banned, viewer, *until),
             Body::ModeChanged { mode, value } => self.set_mode(*mode, value),
-            Body::Reactions { .. }
+            Body::ChatMessage { .. }
+            | Body::Reactions { .. }
             | Body::QaRanked { .. }
             | Body::StreamState { .. }
             | Body::Custom { .. } => {}

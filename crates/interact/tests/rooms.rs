@@ -75,7 +75,8 @@ impl House {
         }
     }
 
-    fn ask(&mut self, who: &Viewer, kind: &str, body: Json) -> Result<Json, Refusal> {
+    fn ask(&mut self, who: &Viewer, kind: &str, body: impl Into<Json>) -> Result<Json, Refusal> {
+        let body: Json = body.into();
         self.ops += 1;
         let op_id = format!("op-{}", self.ops);
         self.send(who, &json!({"op_id": op_id, "kind": kind, "body": body}))
@@ -116,7 +117,8 @@ fn host() -> Viewer {
     staff(Role::Host)
 }
 
-fn open(house: &mut House, more: Json) -> Id {
+fn open(house: &mut House, more: impl Into<Json>) -> Id {
+    let more: Json = more.into();
     let mut body = json!({"question": "Tea?", "options": ["yes", "no", "no"]});
     body.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap_or_default());
     let answer = house.ask(&host(), "poll.open", body).unwrap();
@@ -549,7 +551,7 @@ fn what_must_arrive_is_carried_on_its_frame_and_once() {
         let span = Span {
             pts: frame * 3000,
             duration: 30_000,
-            starts_segment: frame % 60 == 0,
+            starts_segment: frame.is_multiple_of(60),
             budget: 1024,
         };
         let cues = carriage.compose(&span);

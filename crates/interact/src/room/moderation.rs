@@ -21,6 +21,7 @@ impl Room {
     ) -> Result<(Vec<Record>, Answer), Refusal> {
         self.take(who, Class::Control, now)?;
         let by = Some(By::from(who));
+        let mut decided = None;
         let record = match &op.ask {
             Ask::Remove { message } => {
                 self.state.message(message).ok_or_else(|| Refusal::unknown("message"))?;
@@ -48,10 +49,14 @@ impl Room {
                 };
                 self.event(self.new_id(), body, None, by, now)
             }
-            Ask::Approve { message } => self.approve(message, now)?,
+            Ask::Approve { message } => {
+                let shown = self.approve(message, now)?;
+                decided = Some(Record::Decided { message: message.clone() });
+                shown
+            }
             Ask::Reject { message } => {
                 self.state.held.get(message).ok_or_else(|| Refusal::unknown("message"))?;
-                Record::Rejected { message: message.clone() }
+                Record::Decided { message: message.clone() }
             }
             Ask::SetMode { mode, value } => {
                 let legal = match mode {
@@ -68,7 +73,7 @@ impl Room {
             }
             _ => return Err(Refusal::unknown("op")),
         };
-        let records = vec![record];
+        let records: Vec<_> = decided.into_iter().chain([record]).collect();
         let answer = self.confirmed(&records);
         Ok((records, answer))
     }

@@ -56,7 +56,12 @@ impl Room {
             .filter(|(_, asked)| asked.voters.contains(&who.id))
             .map(|(id, _)| id)
             .collect();
-        json!({"votes": votes, "upvotes": upvotes, "muted_until": self.state.muted.get(&who.id)})
+        let tallies: serde_json::Map<_, _> = votes
+            .keys()
+            .filter_map(|id| Some((id.clone(), json!(self.tally_for_voter(&id.as_str().into())?))))
+            .collect();
+        let muted = self.state.muted.get(&who.id);
+        json!({"votes": votes, "tallies": tallies, "upvotes": upvotes, "muted_until": muted})
     }
 
     /// Events after `seq`, the oldest first; `None` where some of them are not kept.
@@ -73,16 +78,10 @@ impl Room {
         self.state.held.values()
     }
 
-    /// Whether a message was taken away.
+    /// A message that is kept.
     #[must_use]
-    pub fn is_removed(&self, message: &Id) -> bool {
-        self.state.removed.contains(message)
-    }
-
-    /// Whether somebody is kept out at `now`.
-    #[must_use]
-    pub fn is_banned(&self, viewer: &Id, now: i64) -> bool {
-        self.state.banned.get(viewer).is_some_and(|&until| until > now)
+    pub fn message(&self, id: &Id) -> Option<&Arc<Event>> {
+        self.state.message(id)
     }
 
     /// The last tick that was cut, and its last event.

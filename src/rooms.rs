@@ -1,0 +1,275 @@
+//! The rooms of all streams: their journals, their sockets, and who may come in.
+
+mod api;
+mod control;
+mod socket;
+mod store;
+mod task;
+mod ticks;
+mod token;
+mod wire;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::net::IpAddr;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Result, anyhow};
+use arc_swap::ArcSwap;
+use nowcast_interact::{Role, Settings};
+use tokio::sync::watch;
+use tracing::error;
+
+use self::api::Room;
+pub use self::api::is_asked;
+pub use self::store::Store;
+use self::token::{Claims, Tokens};
+use crate::config::Config;
+use crate::flow::{Stream, StreamName, Streams};
+
+/// How long an anonymous viewer is the same one: 30 days, in seconds.
+const ANONYMOUS_SECS: u64 = 30 * 86_400;
+/// How long a host stays one after the studio's code: a day, in seconds.
+const STUDIO_SECS: u64 = 86_400;
+/// How long a studio's code works.
+const CODE: Duration = Duration::from_secs(600);
+/// Codes that wait to be used.
+const CODES: usize = 256;
+/// Sessions made for one address in a second: a school sits behind one.
+const SESSIONS: u32 = 100;
+/// Sockets of one address, and in all.
+const SOCKETS_OF_ONE: usize = 4096;
+const SOCKETS: usize = 16_384;
+
+/// The rooms of all streams.
+pub struct Rooms {
+    streams: Arc<Streams>,
+    config: Arc<ArcSwap<Config>>,
+    store: Arc<Store>,
+    tokens: Arc<Tokens>,
+    open: Mutex<HashMap<StreamName, Room>>,
+    codes: Mutex<HashMap<String, (StreamName, Instant)>>,
+    sessions: Mutex<(Option<Instant>, HashMap<Option<IpAddr>, u32>)>,
+    sockets: Arc<Seats>,
+    stop: watch::Sender<bool>,
+}
+
+impl Rooms {
+    /// Opens the journals in the state directory `dir`; tokens are signed with `secret`.
+    ///
+    /// # Errors
+    /// The journals cannot be read, or the key of an issuer is none.
+    pub fn new(
+        streams: Arc<Streams>,
+        config: Arc<ArcSwap<Config>>,
+        dir: &Path,
+        secret: &[u8],
+    ) -> Result<Self> {
+        let store = Store::open(dir)?;
+        store.forget_answers(now_ms())?;
+        let tokens = Tokens::new(secret, &config.load().issuers)?;
+        Ok(Self {
+            streams,
+            config,
+            store: Arc::new(store),
+            tokens: Arc::new(tokens),
+            open: Mutex::default(),
+            codes: Mutex::default(),
+            sessions: Mutex::default(),
+            sockets: Arc::default(),
+            stop: watch::Sender::new(false),
+        })
+    }
+
+    /// Opens the room of a stream, as its journal left it. Before the stream's first picture: what was
+    /// bound before must not be bound again.
+    ///
+    /// # Errors
+    /// The journal cannot be read.
+    pub fn open(&self, stream: &Arc<Stream>) -> Result<()> {
+        let mut open = lock(&self.open);
+        if open.contains_key(&stream.name) {
+            return Ok(());
+        }
+        let restored = self.store.restore(&stream.name, &random::<4>()?)?;
+        let config = self.config.load().stream(&stream.name);
+        let settings = config.map(|config| settings(&config.room)).unwrap_or_default();
+        let handle = task::spawn(Arc::clone(stream), Arc::clone(&self.store), settings, restored);
+        let room = Room {
+            name: stream.name.clone(),
+            mailbox: handle.mailbox,
+            ticks: handle.ticks,
+            tokens: Arc::clone(&self.tokens),
+        };
+        open.insert(stream.name.clone(), room);
+        Ok(())
+    }
+
+    /// Closes the room of a stream that is no more.
+    pub fn close(&self, stream: &StreamName) {
+        if let Some(room) = lock(&self.open).remove(stream) {
+            // A mailbox that is full is that of a room which will find its stream gone.
+            room.mailbox.try_send(task::Message::Close).ok();
+        }
+    }
+
+    /// Sends every socket away; those who come later find the server stopping.
+    pub fn stop(&self) {
+        self.stop.send_replace(true);
+    }
+
+    /// A code for the studio of a stream, which works once.
+    ///
+    /// # Errors
+    /// The system gives no random numbers.
+    pub fn studio_code(&self, stream: &StreamName) -> Result<String> {
+        let code = random::<10>()?;
+        let mut codes = lock(&self.codes);
+        codes.retain(|_, (_, made)| made.elapsed() < CODE);
+        if codes.len() >= CODES {
+            return Err(anyhow!("{CODES} studio codes wait to be used; they expire in ten minutes"));
+        }
+        codes.insert(code.clone(), (stream.clone(), Instant::now()));
+        Ok(code)
+    }
+
+    /// A signed token; `stream` is the only one it holds for.
+    ///
+    /// # Errors
+    /// It cannot be signed.
+    pub fn mint(
+        &self,
+        role: Role,
+        stream: Option<String>,
+        name: Option<String>,
+        lasts: Duration,
+    ) -> Result<String> {
+        let sub = format!("{role}-{}", random::<5>()?);
+        let exp = now_secs() + lasts.as_secs();
+        self.tokens.mint(&Claims { sub, name, role, stream, anon: false, exp })
+    }
+
+    fn room(&self, stream: &str) -> Option<Room> {
+        let name = StreamName::new(stream)?;
+        if let Some(room) = lock(&self.open).get(&name) {
+            return Some(room.clone());
+        }
+        let stream = self.streams.find(stream)?;
+        if let Err(fault) = self.open(&stream) {
+            error!(stream = %name, %fault, "the room does not open");
+            return None;
+        }
+        lock(&self.open).get(&name).cloned()
+    }
+
+    fn mint_anonymous(&self) -> Result<(Claims, String)> {
+        let sub = format!("v-{}", random::<10>()?);
+        let exp = now_secs() + ANONYMOUS_SECS;
+        let claims = Claims { sub, name: None, role: Role::Viewer, stream: None, anon: true, exp };
+        let token = self.tokens.mint(&claims)?;
+        Ok((claims, token))
+    }
+
+    fn redeem(&self, code: &str, stream: &StreamName) -> Option<(Claims, String)> {
+        let (of, made) = lock(&self.codes).remove(code)?;
+        if of != *stream || made.elapsed() >= CODE {
+            return None;
+        }
+        let claims = Claims {
+            sub: format!("host-{}", random::<5>().ok()?),
+            name: Some("Host".to_owned()),
+            role: Role::Host,
+            stream: Some(stream.to_string()),
+            anon: false,
+            exp: now_secs() + STUDIO_SECS,
+        };
+        let token = self.tokens.mint(&claims).ok()?;
+        Some((claims, token))
+    }
+
+    fn admit_session(&self, client: Option<IpAddr>) -> bool {
+        let mut sessions = lock(&self.sessions);
+        let (second, counts) = &mut *sessions;
+        if second.is_none_or(|began| began.elapsed() >= Duration::from_secs(1)) {
+            *second = Some(Instant::now());
+            counts.clear();
+        }
+        let count = counts.entry(client).or_default();
+        *count += 1;
+        *count <= SESSIONS
+    }
+}
+
+impl fmt::Debug for Rooms {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rooms").field("open", &lock(&self.open).len()).finish_non_exhaustive()
+    }
+}
+
+fn settings(room: &crate::config::Room) -> Settings {
+    Settings {
+        rules: room.rules.clone(),
+        anonymous: room.anonymous,
+        ingest_delay_ms: i64::try_from(room.delay.as_millis()).unwrap_or(0),
+        ..Settings::default()
+    }
+}
+
+/// Sockets that are open, by address.
+#[derive(Debug, Default)]
+struct Seats(Mutex<(usize, HashMap<Option<IpAddr>, usize>)>);
+
+impl Seats {
+    fn take(self: &Arc<Self>, client: Option<IpAddr>) -> Option<Seat> {
+        let mut taken = lock(&self.0);
+        let (all, each) = &mut *taken;
+        let of_one = each.entry(client).or_default();
+        if *all >= SOCKETS || *of_one >= SOCKETS_OF_ONE {
+            return None;
+        }
+        *of_one += 1;
+        *all += 1;
+        Some(Seat(Arc::clone(self), client))
+    }
+}
+
+/// One socket's place.
+#[derive(Debug)]
+struct Seat(Arc<Seats>, Option<IpAddr>);
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut taken = lock(&self.0.0);
+        let (all, each) = &mut *taken;
+        *all -= 1;
+        if let Some(count) = each.get_mut(&self.1) {
+            *count -= 1;
+            if *count == 0 {
+                each.remove(&self.1);
+            }
+        }
+    }
+}
+
+/// Nothing is done half under these locks that a panic could cut off.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+fn now_secs() -> u64 {
+    u64::try_from(now_ms() / 1000).unwrap_or(0)
+}
+
+/// So many random bytes, in hexadecimal.
+fn random<const BYTES: usize>() -> Result<String> {
+    let mut bytes = [0_u8; BYTES];
+    getrandom::fill(&mut bytes).map_err(|error| anyhow!("no random numbers: {error}"))?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}

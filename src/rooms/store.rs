@@ -1,0 +1,200 @@
+//! The rooms' journals on the disk: one thread and one transaction at a time, which takes all that has
+//! come since the one before. Nobody hears of a commit before it is durable.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+
+use anyhow::{Context, Result};
+use nowcast_interact::{Answer, Commit, OpKey, Record};
+use redb::{Database, ReadableDatabase, TableDefinition};
+use tokio::sync::mpsc;
+use tracing::error;
+
+use crate::flow::StreamName;
+
+/// A room's epoch, by its stream.
+const ROOMS: TableDefinition<'_, &str, &str> = TableDefinition::new("rooms");
+/// The records of a commit as a JSON array, by stream and number.
+const JOURNAL: TableDefinition<'_, (&str, u64), &[u8]> = TableDefinition::new("journal");
+/// When an op was answered and how, by stream, person and op.
+const ANSWERS: TableDefinition<'_, (&str, &str, &str), (i64, &[u8])> = TableDefinition::new("answers");
+
+/// Batches that wait for the disk. Full: rooms wait, and take no ops meanwhile.
+const QUEUE: usize = 1024;
+/// Commits of one transaction, about.
+const TOGETHER: usize = 4096;
+/// How long the answer to an op is known, in milliseconds.
+pub(super) const ANSWERED_MS: i64 = 86_400_000;
+
+/// What a room wants on the disk.
+#[derive(Debug)]
+pub(super) struct Batch {
+    pub(super) room: StreamName,
+    /// How often the room has started over: what follows a batch that failed must not be kept either.
+    pub(super) generation: u64,
+    /// The number of the first commit in the room's journal.
+    pub(super) first: u64,
+    pub(super) commits: Vec<Commit>,
+    /// Unix milliseconds.
+    pub(super) at: i64,
+    pub(super) done: mpsc::UnboundedSender<Done>,
+}
+
+/// A batch that is on the disk, or that the disk did not take.
+#[derive(Debug)]
+pub(super) struct Done {
+    pub(super) generation: u64,
+    pub(super) commits: Vec<Commit>,
+    pub(super) fault: Option<String>,
+}
+
+/// What the disk has of a room.
+#[derive(Debug)]
+pub(super) struct Restored {
+    pub(super) epoch: String,
+    pub(super) records: Vec<Record>,
+    /// The number of the next commit.
+    pub(super) next: u64,
+}
+
+/// The journals of all rooms.
+#[derive(Debug)]
+pub struct Store {
+    database: Arc<Database>,
+    batches: mpsc::Sender<Batch>,
+}
+
+impl Store {
+    /// Opens the database in the state directory `dir`.
+    ///
+    /// # Errors
+    /// It cannot be read or written.
+    pub fn open(dir: &Path) -> Result<Self> {
+        let path = dir.join("rooms.redb");
+        let database = Database::create(&path).with_context(|| {
+            format!("{} cannot be opened; is the disk full, or the file damaged?", path.display())
+        })?;
+        let begin = database.begin_write()?;
+        begin.open_table(ROOMS)?;
+        begin.open_table(JOURNAL)?;
+        begin.open_table(ANSWERS)?;
+        begin.commit()?;
+        let database = Arc::new(database);
+        let (batches, queue) = mpsc::channel(QUEUE);
+        let writer = Arc::clone(&database);
+        thread::Builder::new().name("journal".into()).spawn(move || write(&writer, queue))?;
+        Ok(Self { database, batches })
+    }
+
+    /// Forgets answers that nobody can ask for any more at `now` (Unix milliseconds).
+    pub(super) fn forget_answers(&self, now: i64) -> Result<()> {
+        let transaction = self.database.begin_write()?;
+        transaction.open_table(ANSWERS)?.retain(|_, (at, _)| now - at < ANSWERED_MS)?;
+        transaction.commit()?;
+        Ok(())
+    }
+
+    /// What there is of a room; a new one gets `epoch`, and has it before it is told to anybody.
+    pub(super) fn restore(&self, room: &StreamName, epoch: &str) -> Result<Restored> {
+        let known = {
+            let read = self.database.begin_read()?;
+            read.open_table(ROOMS)?.get(room.as_str())?.map(|epoch| epoch.value().to_owned())
+        };
+        let Some(epoch) = known else {
+            let transaction = self.database.begin_write()?;
+            transaction.open_table(ROOMS)?.insert(room.as_str(), epoch)?;
+            transaction.commit()?;
+            return Ok(Restored { epoch: epoch.to_owned(), records: Vec::new(), next: 0 });
+        };
+        let read = self.database.begin_read()?;
+        let journal = read.open_table(JOURNAL)?;
+        let (mut records, mut next) = (Vec::new(), 0);
+        for row in journal.range((room.as_str(), 0)..=(room.as_str(), u64::MAX))? {
+            let (key, value) = row?;
+            let of_commit: Vec<Record> = serde_json::from_slice(value.value())
+                .with_context(|| format!("entry {} of the room {room}", key.value().1))?;
+            records.extend(of_commit);
+            next = key.value().1 + 1;
+        }
+        Ok(Restored { epoch, records, next })
+    }
+
+    /// The answer that an op got within the last day.
+    pub(super) fn answer(&self, room: &StreamName, key: &OpKey, now: i64) -> Option<Answer> {
+        let found = || -> Result<Option<Answer>> {
+            let read = self.database.begin_read()?;
+            let answers = read.open_table(ANSWERS)?;
+            let found = answers.get((room.as_str(), &*key.0, key.1.as_str()))?;
+            let Some(found) = found.filter(|found| now - found.value().0 < ANSWERED_MS) else {
+                return Ok(None);
+            };
+            Ok(serde_json::from_slice(found.value().1)?)
+        };
+        found().unwrap_or_else(|fault| {
+            error!(%room, %fault, "an answer cannot be looked up");
+            None
+        })
+    }
+
+    /// Hands a batch over; waits while the disk is behind.
+    pub(super) async fn write(&self, batch: Batch) {
+        if let Err(refused) = self.batches.send(batch).await {
+            let Batch { generation, commits, done, .. } = refused.0;
+            let fault = Some("the journal's thread has ended".to_owned());
+            // Nobody is left to hear it once the room is gone.
+            done.send(Done { generation, commits, fault }).ok();
+        }
+    }
+}
+
+fn write(database: &Database, mut queue: mpsc::Receiver<Batch>) {
+    // The generation of each room that failed last.
+    let mut failed: HashMap<StreamName, u64> = HashMap::new();
+    while let Some(first) = queue.blocking_recv() {
+        let mut together = first.commits.len();
+        let mut batches = vec![first];
+        while together < TOGETHER
+            && let Ok(batch) = queue.try_recv()
+        {
+            together += batch.commits.len();
+            batches.push(batch);
+        }
+        let (batches, late): (Vec<_>, Vec<_>) = batches
+            .into_iter()
+            .partition(|batch| failed.get(&batch.room).is_none_or(|&failed| failed < batch.generation));
+        let fault = commit(database, &batches).err().map(|fault| format!("{fault:#}"));
+        if let Some(fault) = &fault {
+            error!(fault, "the disk does not take what rooms decided; free some of it");
+            failed.extend(batches.iter().map(|batch| (batch.room.clone(), batch.generation)));
+        }
+        for (batches, fault) in [(batches, fault), (late, Some("what came before failed".to_owned()))] {
+            for Batch { generation, commits, done, .. } in batches {
+                // A room that has gone needs no answer.
+                done.send(Done { generation, commits, fault: fault.clone() }).ok();
+            }
+        }
+    }
+}
+
+fn commit(database: &Database, batches: &[Batch]) -> Result<()> {
+    let transaction = database.begin_write()?;
+    {
+        let mut journal = transaction.open_table(JOURNAL)?;
+        let mut answers = transaction.open_table(ANSWERS)?;
+        for batch in batches {
+            let room = batch.room.as_str();
+            for (number, commit) in (batch.first..).zip(&batch.commits) {
+                let records = serde_json::to_vec(&commit.records)?;
+                journal.insert((room, number), records.as_slice())?;
+                if let Some(((person, op_id), answer)) = &commit.answer {
+                    let answer = serde_json::to_vec(answer)?;
+                    answers.insert((room, &**person, op_id.as_str()), (batch.at, answer.as_slice()))?;
+                }
+            }
+        }
+    }
+    transaction.commit()?;
+    Ok(())
+}
