@@ -16,8 +16,8 @@ use crate::admission::Admission;
 use crate::config::{Config, StreamConfig};
 use crate::flow::{Control, Publisher, Stream, StreamName, Streams};
 use crate::listener::{self, Limits, Port, Tls};
-use crate::state::State;
 use crate::rooms::Rooms;
+use crate::state::State;
 use crate::{encode, ingest, ops, origin, publish, rooms, viewers};
 
 /// The name of the stream that is made when none is configured.
@@ -89,19 +89,27 @@ impl Server {
             Arc::new(|job| encode::spawn(job, encode::Options::default()));
         let setting = publish::Setting { start_encoder, start_counter };
         let secret = state.token_secret()?;
-        let rooms = Rooms::new(
-            Arc::clone(&streams),
-            Arc::clone(&config),
-            state.dir(),
-            secret.as_bytes(),
-        )?;
+        let rooms =
+            Rooms::new(Arc::clone(&streams), Arc::clone(&config), state.dir(), secret.as_bytes())?;
         for stream in &config.load().streams {
             let stream = publish::spawn(stream.clone(), setting.clone());
             rooms.open(&stream)?;
             streams.insert(&stream);
         }
         let (rooms, ready) = (Arc::new(rooms), watch::Sender::new(false));
-        Ok(Self { config, made_key, streams, setting, rooms, ready, srt, http, tls, ops, _state: state })
+        Ok(Self {
+            config,
+            made_key,
+            streams,
+            setting,
+            rooms,
+            ready,
+            srt,
+            http,
+            tls,
+            ops,
+            _state: state,
+        })
     }
 
     /// The configuration in force, with the addresses that were bound.

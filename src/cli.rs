@@ -6,6 +6,7 @@ mod demo;
 mod doctor;
 mod lint;
 mod publish;
+mod room;
 mod serve;
 mod streams;
 mod top;
@@ -80,6 +81,39 @@ enum Command {
         after_help = "Example:\n  nowcast streams\n  nowcast streams live --json\n  nowcast streams kick live"
     )]
     Streams(streams::Streams),
+    /// Open, close and list the polls of a stream.
+    #[command(
+        after_help = "Example:\n  nowcast poll open live 'Tea or coffee?' Tea Coffee --duration 60s\n  nowcast poll ls live"
+    )]
+    #[command(subcommand)]
+    Poll(room::Poll),
+    /// Show and answer the questions of a stream's audience.
+    #[command(after_help = "Example:\n  nowcast qa ls live\n  nowcast qa spotlight live QUESTION")]
+    #[command(subcommand)]
+    Qa(room::Qa),
+    /// Read a stream's chat, or write into it.
+    #[command(
+        after_help = "Example:\n  nowcast chat tail live\n  nowcast chat say live 'Back in five minutes'"
+    )]
+    #[command(subcommand)]
+    Chat(room::Chat),
+    /// Announce something to everybody who watches a stream.
+    #[command(
+        after_help = "Example:\n  nowcast announce live 'The second half begins' --duration 15s"
+    )]
+    Announce(room::Announce),
+    /// Keep order in a stream's chat.
+    #[command(
+        after_help = "Example:\n  nowcast moderate mode live slow 5s\n  nowcast moderate mute live v-1f3a --duration 10m"
+    )]
+    #[command(subcommand)]
+    Moderate(room::Moderate),
+    /// Make signed tokens, and addresses of the studio.
+    #[command(
+        after_help = "Example:\n  nowcast token mint --role host --stream live --expires 12h\n  nowcast token studio live"
+    )]
+    #[command(subcommand)]
+    Token(room::Token),
     /// Measure a running server from outside.
     Bench(bench::Bench),
     /// Watch the streams of a running server: SRT, rungs, delays, viewers.
@@ -194,6 +228,12 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         Command::Lint(lint) => lint::run(lint),
         Command::Top => top::run(&load(cli, &Listen::default())?),
         Command::Streams(streams) => streams::run(&load(cli, &Listen::default())?, streams),
+        Command::Poll(poll) => room::run(&load(cli, &Listen::default())?, poll),
+        Command::Qa(qa) => room::run(&load(cli, &Listen::default())?, qa),
+        Command::Chat(chat) => room::run(&load(cli, &Listen::default())?, chat),
+        Command::Announce(announce) => room::run(&load(cli, &Listen::default())?, announce),
+        Command::Moderate(moderate) => room::run(&load(cli, &Listen::default())?, moderate),
+        Command::Token(token) => room::run(&load(cli, &Listen::default())?, token),
         Command::Bench(bench) => bench::run(bench),
         Command::Completions { .. } | Command::Man | Command::EncodeWorker => Ok(()),
     }

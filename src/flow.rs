@@ -26,8 +26,8 @@ use tokio::sync::{mpsc, watch};
 pub use self::audience::{Asked, Audience, Demand, InHand, Remote};
 pub use self::cmsd::Cmsd;
 pub use self::cues::{Composed, Composer, Cue, Cues, PartSpan, Position};
-pub use nowcast_hls::DateRange;
 use crate::ladder::Rung;
+pub use nowcast_hls::DateRange;
 
 /// A stream's name: `[a-z0-9_-]{1,64}`.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]

@@ -345,7 +345,8 @@ impl<H: Handler> Talk<H> {
             }
         });
         let builder = if http2 { &builders.http2 } else { &builders.http1 };
-        let mut connection = pin!(builder.serve_connection_with_upgrades(TokioIo::new(io), service));
+        let mut connection =
+            pin!(builder.serve_connection_with_upgrades(TokioIo::new(io), service));
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,
             () = stopped(&mut shutdown) => {

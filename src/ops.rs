@@ -25,8 +25,7 @@ use crate::metrics::{Exposition, Source};
 /// What answers for rooms, or gives the request back.
 pub type Rooms = Box<dyn Fn(Request<Incoming>) -> Answered + Send + Sync>;
 /// An answer to come, or the request that is somebody else's.
-pub type Answered =
-    Pin<Box<dyn Future<Output = Result<Response<Body>, Request<Incoming>>> + Send>>;
+pub type Answered = Pin<Box<dyn Future<Output = Result<Response<Body>, Request<Incoming>>> + Send>>;
 
 /// How long a stream may take to obey.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -154,7 +153,9 @@ impl Ops {
             kicked.await.ok()
         };
         match timeout(PATIENCE, asked).await {
-            Ok(Some(true)) => json(StatusCode::OK, "no-store", &serde_json::json!({ "kicked": true })),
+            Ok(Some(true)) => {
+                json(StatusCode::OK, "no-store", &serde_json::json!({ "kicked": true }))
+            }
             Ok(Some(false)) => say(StatusCode::CONFLICT, "Nobody publishes this stream."),
             Ok(None) | Err(_) => {
                 say(StatusCode::SERVICE_UNAVAILABLE, "The stream does not answer: look at the log.")
@@ -169,7 +170,12 @@ impl Ops {
         for source in &self.sources {
             source(&mut out);
         }
-        text(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", "no-store", out.into_text())
+        text(
+            StatusCode::OK,
+            "text/plain; version=0.0.4; charset=utf-8",
+            "no-store",
+            out.into_text(),
+        )
     }
 }
 

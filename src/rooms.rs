@@ -129,7 +129,9 @@ impl Rooms {
         let mut codes = lock(&self.codes);
         codes.retain(|_, (_, made)| made.elapsed() < CODE);
         if codes.len() >= CODES {
-            return Err(anyhow!("{CODES} studio codes wait to be used; they expire in ten minutes"));
+            return Err(anyhow!(
+                "{CODES} studio codes wait to be used; they expire in ten minutes"
+            ));
         }
         codes.insert(code.clone(), (stream.clone(), Instant::now()));
         Ok(code)

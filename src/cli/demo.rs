@@ -45,13 +45,15 @@ pub(super) fn run(cli: &Cli, args: &Demo) -> Result<(), Failure> {
             return Err(Failure::Usage("the demo needs a [[stream]] with a name of its own".to_owned()));
         };
         let urls = Urls::new(&config, stream, &config.srt.listen.ip().to_string());
+        let code = server.studio_code(&stream.name)?;
+        let studio = format!("{}/studio/{}#{code}", urls.watch.trim_end_matches(&format!("/watch/{}", stream.name)), stream.name);
         let text = if args.json {
             let ops = format!("http://{}", config.ops.listen);
-            let line = json!({ "watch": urls.watch, "playlist": urls.playlist, "srt": urls.srt, "ops": ops });
+            let line = json!({ "watch": urls.watch, "studio": studio, "playlist": urls.playlist, "srt": urls.srt, "ops": ops });
             format!("{line}\n")
         } else {
             format!(
-                "\n  watch    {}\n  publish  {}\n  operate  nowcast streams   (ops at http://{})\n\n  Ctrl-C stops it all.\n\n",
+                "\n  watch    {}\n  host     {studio}\n  publish  {}\n  operate  nowcast streams   (ops at http://{})\n\n  Ctrl-C stops it all.\n\n",
                 urls.watch, urls.srt, config.ops.listen
             )
         };

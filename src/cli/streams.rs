@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use anyhow::{Context, anyhow};
 use clap::{Args, Subcommand};
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
@@ -72,13 +72,24 @@ pub(super) fn ops_address(config: &Config) -> SocketAddr {
 
 /// One request to the ops listener of the running server.
 pub(super) async fn ask(config: &Config, method: &str, path: &str) -> Result<Value, Failure> {
+    ask_with(config, method, path, None).await
+}
+
+/// The same, with a body.
+pub(super) async fn ask_with(
+    config: &Config,
+    method: &str,
+    path: &str,
+    body: Option<&Value>,
+) -> Result<Value, Failure> {
     let address = ops_address(config);
     let mut request =
         http::Request::builder().method(method).uri(format!("http://{address}{path}"));
     if let Some(token) = &config.ops.token {
         request = request.header("authorization", format!("Bearer {token}"));
     }
-    let request = request.body(Empty::<bytes::Bytes>::new()).context("the request")?;
+    let body = body.map(Value::to_string).unwrap_or_default();
+    let request = request.body(Full::<bytes::Bytes>::from(body)).context("the request")?;
     let client = Client::builder(TokioExecutor::new()).build_http();
     let response = client.request(request).await.map_err(|error| {
         anyhow!("no server answers at {address} ({error}); start one with `nowcast serve`, or name its [ops] listen with NOWCAST_OPS_LISTEN")
@@ -86,13 +97,19 @@ pub(super) async fn ask(config: &Config, method: &str, path: &str) -> Result<Val
     let status = response.status();
     let body = Limited::new(response.into_body(), 16 << 20).collect().await;
     let body = body.map_err(|error| anyhow!("{error}"))?.to_bytes();
+    let value = serde_json::from_slice::<Value>(&body);
     if !status.is_success() {
-        return Err(anyhow!("{}", String::from_utf8_lossy(&body).trim()).into());
+        let refused = value.ok().and_then(|value| {
+            let said = |key: &str| value[key].as_str().map(str::to_owned);
+            Some(format!("{} {} ({})", said("message")?, said("hint")?, said("code")?))
+        });
+        let said = refused.unwrap_or_else(|| String::from_utf8_lossy(&body).trim().to_owned());
+        return Err(anyhow!(said).into());
     }
     if body.is_empty() {
         return Ok(Value::Null);
     }
-    Ok(serde_json::from_slice(&body).context("the server's answer is no JSON")?)
+    Ok(value.context("the server's answer is no JSON")?)
 }
 
 fn table(streams: &Value) -> String {

@@ -99,10 +99,7 @@ impl Urls {
             srt.push_str("&passphrase=");
             srt.push_str(&percent_encode(passphrase));
         }
-        let base = config.http.public_url.clone().unwrap_or_else(|| {
-            let scheme = if config.http.tls.is_some() { "https" } else { "http" };
-            format!("{scheme}://{}:{}", bracketed(host), config.http.listen.port())
-        });
+        let base = web_base(config, host);
         Self {
             srt,
             streamid,
@@ -110,6 +107,14 @@ impl Urls {
             playlist: format!("{base}/live/{}/index.m3u8", stream.name),
         }
     }
+}
+
+/// What the addresses of pages and playlists begin with.
+pub(super) fn web_base(config: &Config, host: &str) -> String {
+    config.http.public_url.clone().unwrap_or_else(|| {
+        let scheme = if config.http.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}:{}", bracketed(host), config.http.listen.port())
+    })
 }
 
 /// The host of `public_url`, else the address listened on, else this machine's name.

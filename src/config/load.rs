@@ -251,7 +251,9 @@ fn policy(text: &str) -> Result<Policy, String> {
 
 fn issuer(mut section: Section<'_, '_>) -> Option<Issuer> {
     let name = |text: &str| match text {
-        "" | "nowcast" => Err("name the issuer as its tokens do in `kid`; \"nowcast\" is this server".to_owned()),
+        "" | "nowcast" => {
+            Err("name the issuer as its tokens do in `kid`; \"nowcast\" is this server".to_owned())
+        }
         text => Ok(text.to_owned()),
     };
     let algorithm = |text: &str| match text {

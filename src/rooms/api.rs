@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONNECTION, HOST, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
-    SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
+    AUTHORIZATION, CACHE_CONTROL, CONNECTION, HOST, ORIGIN, SEC_WEBSOCKET_ACCEPT,
+    SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
@@ -48,9 +48,17 @@ impl Room {
     pub(super) fn check(&self, token: &str) -> Result<Claims, Refusal> {
         self.tokens.check(token, &self.name).map_err(|unfit| {
             let (code, message, hint) = match unfit {
-                Unfit::Invalid => ("auth.invalid", "The token is not one of this server's.", "Get a new one: POST /api/v1/session, or sign in again."),
-                Unfit::Expired => ("auth.expired", "The token has expired.", "Get a new one, and send it again."),
-                Unfit::OtherStream => ("auth.stream", "The token is for another stream.", "Get one for this stream."),
+                Unfit::Invalid => (
+                    "auth.invalid",
+                    "The token is not one of this server's.",
+                    "Get a new one: POST /api/v1/session, or sign in again.",
+                ),
+                Unfit::Expired => {
+                    ("auth.expired", "The token has expired.", "Get a new one, and send it again.")
+                }
+                Unfit::OtherStream => {
+                    ("auth.stream", "The token is for another stream.", "Get one for this stream.")
+                }
             };
             Refusal::new(code, message, hint)
         })
@@ -125,7 +133,9 @@ impl Rooms {
                 "ws" => self.guarded(request, async |request| self.socket(request, room)).await,
                 "ops" => self.guarded(request, |request| ops(request, room)).await,
                 "studio" => self.guarded(request, |request| self.studio(request, room)).await,
-                "health" => self.guarded(request, async |request| self.health(&request, &room)).await,
+                "health" => {
+                    self.guarded(request, async |request| self.health(&request, &room)).await
+                }
                 _ => return Err(request),
             };
             return Ok(answered);
@@ -183,7 +193,11 @@ impl Rooms {
         }
         let client = request.extensions().get::<Remote>().map(|remote| remote.0);
         if !self.admit_session(client) {
-            let refusal = Refusal::new("rate.session", "Too many sessions from here.", "Try again in a second.");
+            let refusal = Refusal::new(
+                "rate.session",
+                "Too many sessions from here.",
+                "Try again in a second.",
+            );
             return refused(&refusal.after(1000));
         }
         match self.mint_anonymous() {
@@ -200,14 +214,19 @@ impl Rooms {
         let headers = request.headers();
         let has = |name, word: &str| {
             let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
-            values.flat_map(|value| value.split(',')).any(|one| one.trim().eq_ignore_ascii_case(word))
+            values
+                .flat_map(|value| value.split(','))
+                .any(|one| one.trim().eq_ignore_ascii_case(word))
         };
         let asked = request.method() == Method::GET
             && has(UPGRADE, "websocket")
             && has(CONNECTION, "upgrade")
             && has(SEC_WEBSOCKET_VERSION, "13");
         let Some(key) = headers.get(SEC_WEBSOCKET_KEY).filter(|_| asked) else {
-            let mut response = answer::say(StatusCode::UPGRADE_REQUIRED, "Open a WebSocket here (RFC 6455, HTTP/1.1).");
+            let mut response = answer::say(
+                StatusCode::UPGRADE_REQUIRED,
+                "Open a WebSocket here (RFC 6455, HTTP/1.1).",
+            );
             response.headers_mut().insert(UPGRADE, HeaderValue::from_static("websocket"));
             return response;
         };
@@ -307,7 +326,9 @@ fn refused(refusal: &Refusal) -> Response<Body> {
 
 fn status_of(code: &str) -> StatusCode {
     match code.split_once('.').map_or(code, |(family, _)| family) {
-        "auth" if matches!(code, "auth.required" | "auth.invalid" | "auth.expired" | "auth.code") => {
+        "auth"
+            if matches!(code, "auth.required" | "auth.invalid" | "auth.expired" | "auth.code") =>
+        {
             StatusCode::UNAUTHORIZED
         }
         "auth" => StatusCode::FORBIDDEN,
@@ -324,9 +345,9 @@ pub(super) async fn body_json(request: Request<Incoming>) -> Result<Json, Respon
     if request.method() != Method::POST {
         return Err(answer::say(StatusCode::METHOD_NOT_ALLOWED, "Send it by POST."));
     }
-    let bytes = read_body(request.into_body(), MOST_BYTES).await.map_err(|unread| {
-        answer::say(unread.status(), &format!("The body {unread}."))
-    })?;
+    let bytes = read_body(request.into_body(), MOST_BYTES)
+        .await
+        .map_err(|unread| answer::say(unread.status(), &format!("The body {unread}.")))?;
     serde_json::from_slice(&bytes).map_err(|error| {
         let hint = "Send one JSON object.";
         refused(&Refusal::new("state.invalid", format!("The body is no JSON: {error}."), hint))
@@ -338,7 +359,12 @@ async fn log(request: &Request<Incoming>, what: &str, room: &Room) -> Response<B
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return answer::say(StatusCode::METHOD_NOT_ALLOWED, "The log is only read: use GET.");
     }
-    let missing = || answer::say(StatusCode::NOT_FOUND, "There is no such tick here, or no more: begin at state.json.");
+    let missing = || {
+        answer::say(
+            StatusCode::NOT_FOUND,
+            "There is no such tick here, or no more: begin at state.json.",
+        )
+    };
     let ticks = &room.ticks;
     let found = match what.split_once('/') {
         None if what == "state.json" => Some((ticks.state(), SHORTLY)),
@@ -350,7 +376,11 @@ async fn log(request: &Request<Incoming>, what: &str, room: &Room) -> Response<B
                     Err(response) => return response,
                 }
             } else if let Some(number) = name.strip_prefix("snapshot-") {
-                number.parse().ok().and_then(|tick| ticks.snapshot(tick)).map(|text| (text, FOREVER))
+                number
+                    .parse()
+                    .ok()
+                    .and_then(|tick| ticks.snapshot(tick))
+                    .map(|text| (text, FOREVER))
             } else {
                 name.parse().ok().and_then(|tick| ticks.tick(tick)).map(|text| (text, FOREVER))
             }
@@ -380,11 +410,13 @@ async fn next(
     let waited: Result<Result<_, _>, _> = timeout(HELD, last.wait_for(|&last| last >= tick)).await;
     let gone = waited.map_or(true, |there| there.is_err());
     if gone {
-        let mut response = answer::say(StatusCode::SERVICE_UNAVAILABLE, "Nothing has happened yet: ask again.");
+        let mut response =
+            answer::say(StatusCode::SERVICE_UNAVAILABLE, "Nothing has happened yet: ask again.");
         answer::retry_after(&mut response, 1);
         answer::share(&mut response);
         return Err(response);
     }
-    ticks.tick(tick).ok_or_else(|| answer::say(StatusCode::NOT_FOUND, "The tick is not kept any more."))
+    ticks
+        .tick(tick)
+        .ok_or_else(|| answer::say(StatusCode::NOT_FOUND, "The tick is not kept any more."))
 }
-

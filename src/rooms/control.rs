@@ -39,7 +39,10 @@ impl Rooms {
         }
         let of_stream = path.strip_prefix("/api/v1/streams/").and_then(|rest| rest.split_once('/'));
         let Some((name, verb)) = of_stream else { return Err(request) };
-        if !matches!((request.method(), verb), (&Method::POST, "ops" | "studio") | (&Method::GET, "room")) {
+        if !matches!(
+            (request.method(), verb),
+            (&Method::POST, "ops" | "studio") | (&Method::GET, "room")
+        ) {
             return Err(request);
         }
         let (Some(room), Some(stream)) = (self.room(name), StreamName::new(name)) else {
@@ -48,7 +51,10 @@ impl Rooms {
         Ok(match verb {
             "room" => match room.look().await {
                 Some(state) => answer::json(StatusCode::OK, "no-store", &state),
-                None => answer::say(StatusCode::SERVICE_UNAVAILABLE, "The room does not answer: look at the log."),
+                None => answer::say(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "The room does not answer: look at the log.",
+                ),
             },
             "studio" => match self.studio_code(&stream) {
                 Ok(code) => answer::json(StatusCode::OK, "no-store", &json!({"code": code})),
@@ -80,7 +86,9 @@ impl Rooms {
         let mint = match serde_json::from_value::<Mint>(body) {
             Ok(mint) => mint,
             Err(error) => {
-                let sentence = format!("A token needs role and expires (seconds), and may have stream and name: {error}.");
+                let sentence = format!(
+                    "A token needs role and expires (seconds), and may have stream and name: {error}."
+                );
                 return answer::say(StatusCode::BAD_REQUEST, &sentence);
             }
         };

@@ -50,7 +50,13 @@ pub(super) async fn serve(upgrade: OnUpgrade, room: Room, stop: watch::Receiver<
     let mut socket = WebSocketStream::from_raw_socket(io, Role::Server, Some(config)).await;
     let end = match greet(&mut socket, &room).await {
         Ok(hello) => {
-            let mut talk = Talk { socket: &mut socket, room: &room, who: hello.who, allowance: RATE.1, since: Instant::now() };
+            let mut talk = Talk {
+                socket: &mut socket,
+                room: &room,
+                who: hello.who,
+                allowance: RATE.1,
+                since: Instant::now(),
+            };
             talk.run(hello.until, hello.was, hello.pos, stop).await
         }
         Err(end) => end,
@@ -263,7 +269,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<'_, S> {
         }
     }
 
-    async fn hear(&mut self, text: &Utf8Bytes, outbox: &mpsc::Sender<Utf8Bytes>) -> Result<(), End> {
+    async fn hear(
+        &mut self,
+        text: &Utf8Bytes,
+        outbox: &mpsc::Sender<Utf8Bytes>,
+    ) -> Result<(), End> {
         if !self.may_speak() {
             let hint = "Send less: one frame for each thing a person does.";
             let refusal = Refusal::new("rate.socket", "Too many frames.", hint).after(1000);
@@ -275,7 +285,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<'_, S> {
             Ok(frame) => frame,
             Err(error) => {
                 let hint = "Send one JSON object a frame.";
-                let refusal = Refusal::new("state.invalid", format!("The frame is no JSON: {error}."), hint);
+                let refusal =
+                    Refusal::new("state.invalid", format!("The frame is no JSON: {error}."), hint);
                 return send(self.socket, wire::nack(None, &refusal).to_string().into()).await;
             }
         };
@@ -286,7 +297,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<'_, S> {
             }
             Some("op") => self.hear_op(&frame, outbox).await,
             _ => {
-                let hint = "Frames are {\"t\":\"op\",…} and {\"t\":\"time\",…} once you have said hello.";
+                let hint =
+                    "Frames are {\"t\":\"op\",…} and {\"t\":\"time\",…} once you have said hello.";
                 let refusal = Refusal::new("unknown.frame", "There is no such frame.", hint);
                 send(self.socket, wire::nack(None, &refusal).to_string().into()).await
             }

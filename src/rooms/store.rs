@@ -19,7 +19,8 @@ const ROOMS: TableDefinition<'_, &str, &str> = TableDefinition::new("rooms");
 /// The records of a commit as a JSON array, by stream and number.
 const JOURNAL: TableDefinition<'_, (&str, u64), &[u8]> = TableDefinition::new("journal");
 /// When an op was answered and how, by stream, person and op.
-const ANSWERS: TableDefinition<'_, (&str, &str, &str), (i64, &[u8])> = TableDefinition::new("answers");
+const ANSWERS: TableDefinition<'_, (&str, &str, &str), (i64, &[u8])> =
+    TableDefinition::new("answers");
 
 /// Batches that wait for the disk. Full: rooms wait, and take no ops meanwhile.
 const QUEUE: usize = 1024;
@@ -161,15 +162,17 @@ fn write(database: &Database, mut queue: mpsc::Receiver<Batch>) {
             together += batch.commits.len();
             batches.push(batch);
         }
-        let (batches, late): (Vec<_>, Vec<_>) = batches
-            .into_iter()
-            .partition(|batch| failed.get(&batch.room).is_none_or(|&failed| failed < batch.generation));
+        let (batches, late): (Vec<_>, Vec<_>) = batches.into_iter().partition(|batch| {
+            failed.get(&batch.room).is_none_or(|&failed| failed < batch.generation)
+        });
         let fault = commit(database, &batches).err().map(|fault| format!("{fault:#}"));
         if let Some(fault) = &fault {
             error!(fault, "the disk does not take what rooms decided; free some of it");
             failed.extend(batches.iter().map(|batch| (batch.room.clone(), batch.generation)));
         }
-        for (batches, fault) in [(batches, fault), (late, Some("what came before failed".to_owned()))] {
+        for (batches, fault) in
+            [(batches, fault), (late, Some("what came before failed".to_owned()))]
+        {
             for Batch { generation, commits, done, .. } in batches {
                 // A room that has gone needs no answer.
                 done.send(Done { generation, commits, fault: fault.clone() }).ok();
@@ -190,7 +193,8 @@ fn commit(database: &Database, batches: &[Batch]) -> Result<()> {
                 journal.insert((room, number), records.as_slice())?;
                 if let Some(((person, op_id), answer)) = &commit.answer {
                     let answer = serde_json::to_vec(answer)?;
-                    answers.insert((room, &**person, op_id.as_str()), (batch.at, answer.as_slice()))?;
+                    answers
+                        .insert((room, &**person, op_id.as_str()), (batch.at, answer.as_slice()))?;
                 }
             }
         }

@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use nowcast_interact::{
-    Answer, Body, Carriage, Commit, Event, Id, Media, Op, OpKey, Record, Refusal, Reply, Role, Room,
-    Settings, Viewer,
+    Answer, Body, Carriage, Commit, Event, Id, Media, Op, OpKey, Record, Refusal, Reply, Role,
+    Room, Settings, Viewer,
 };
 use serde_json::{Value as Json, json};
 use tokio::sync::{broadcast, mpsc, oneshot};
@@ -45,7 +45,13 @@ pub(super) enum Message {
     /// Do this.
     Op { who: Viewer, op: Op, to: ReplyTo },
     /// Somebody comes in.
-    Join { who: Option<Viewer>, was: Option<Id>, pos: Option<(String, u64)>, outbox: Outbox, to: oneshot::Sender<Joined> },
+    Join {
+        who: Option<Viewer>,
+        was: Option<Id>,
+        pos: Option<(String, u64)>,
+        outbox: Outbox,
+        to: oneshot::Sender<Joined>,
+    },
     /// Somebody leaves.
     Leave { who: Id, outbox: Outbox },
     /// What is going on, as the operator asks it.
@@ -295,12 +301,16 @@ impl Task {
             "limits": wire::limits(&self.settings),
         });
         let mut frames = vec![welcome.to_string().into()];
-        frames.extend(missed.filter(|missed| !missed.is_empty()).map(|missed| wire::batch(&missed, 0)));
+        frames.extend(
+            missed.filter(|missed| !missed.is_empty()).map(|missed| wire::batch(&missed, 0)),
+        );
         let is_staff = who.is_some_and(|who| who.role >= Role::Moderator);
         if is_staff {
-            frames.extend(self.room.held().map(|held| {
-                Utf8Bytes::from(json!({"t": "held", "message": held}).to_string())
-            }));
+            frames.extend(
+                self.room
+                    .held()
+                    .map(|held| Utf8Bytes::from(json!({"t": "held", "message": held}).to_string())),
+            );
         }
         if let Some(who) = who {
             self.people.entry(Arc::clone(&who.id)).or_default().push(outbox);
@@ -487,7 +497,9 @@ impl Task {
                 let position = *self.stream.cues.position().borrow();
                 self.room.set_media(position.map(media));
             }
-            Err(again) => error!(stream = %self.stream.name, fault, %again, "the room cannot be read again"),
+            Err(again) => {
+                error!(stream = %self.stream.name, fault, %again, "the room cannot be read again")
+            }
         }
     }
 }

@@ -66,7 +66,10 @@ impl Tokens {
                 Issuer::EdDsa { pem, .. } => {
                     let key = DecodingKey::from_ed_pem(pem.as_bytes());
                     let key = key.with_context(|| {
-                        format!("the key of the issuer “{}” is no Ed25519 public key in PEM", issuer.kid())
+                        format!(
+                            "the key of the issuer “{}” is no Ed25519 public key in PEM",
+                            issuer.kid()
+                        )
                     })?;
                     (Algorithm::EdDSA, key)
                 }
@@ -91,12 +94,11 @@ impl Tokens {
         validation.leeway = LEEWAY;
         validation.validate_aud = false;
         validation.set_required_spec_claims(&["exp", "sub"]);
-        let claims = decode::<Claims>(token, key, &validation).map_err(|error| {
-            match error.kind() {
+        let claims =
+            decode::<Claims>(token, key, &validation).map_err(|error| match error.kind() {
                 jsonwebtoken::errors::ErrorKind::ExpiredSignature => Unfit::Expired,
                 _ => Unfit::Invalid,
-            }
-        })?;
+            })?;
         let claims = claims.claims;
         if claims.sub.is_empty() || claims.sub.len() > 128 {
             return Err(Unfit::Invalid);
@@ -121,7 +123,9 @@ impl From<&Claims> for Viewer {
 
 impl fmt::Debug for Tokens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(self.keys.iter().map(|(kid, algorithm, _)| (kid, algorithm))).finish()
+        f.debug_list()
+            .entries(self.keys.iter().map(|(kid, algorithm, _)| (kid, algorithm)))
+            .finish()
     }
 }
 
@@ -136,7 +140,8 @@ mod tests {
 
     #[test]
     fn a_token_holds_for_its_stream_its_time_and_its_key() {
-        let issuer = Issuer::Hs256 { kid: "them".into(), secret: "their secret, long enough".into() };
+        let issuer =
+            Issuer::Hs256 { kid: "them".into(), secret: "their secret, long enough".into() };
         let tokens = Tokens::new(b"ours", &[issuer]).unwrap();
         let live = StreamName::new("live").unwrap();
         let token = tokens.mint(&claims(u64::MAX / 2)).unwrap();

@@ -27,7 +27,9 @@ pub(super) fn nack(op_id: Option<&str>, refusal: &Refusal) -> Json {
 }
 
 pub(super) fn bye(code: &str, reason: &str, retry_in_ms: Option<u64>) -> Utf8Bytes {
-    json!({"t": "bye", "code": code, "reason": reason, "retry_in_ms": retry_in_ms}).to_string().into()
+    json!({"t": "bye", "code": code, "reason": reason, "retry_in_ms": retry_in_ms})
+        .to_string()
+        .into()
 }
 
 pub(super) fn batch(events: &[Arc<Event>], more: usize) -> Utf8Bytes {
