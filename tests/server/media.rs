@@ -70,7 +70,7 @@ fn read(bytes: &[u8]) -> Part {
                 let millis = (i128::from(prft.ntp_timestamp) * 1000 + (1 << 31)) >> 32;
                 produced = i64::try_from(millis).ok().map(|millis| millis - 2_208_988_800_000);
             }
-            Any::Styp(_) => {}
+            Any::Styp(_) | Any::Emsg(_) => {}
             other => panic!("{other:?} in a part"),
         }
     }
