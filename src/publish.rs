@@ -1,5 +1,6 @@
 //! From pictures and sound to parts and playlists: one task per stream, the only writer of its sessions.
 
+mod metadata;
 mod probe;
 mod rendition;
 mod session;

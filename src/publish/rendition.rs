@@ -8,10 +8,13 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use nowcast_cmaf::{AudioPackager, Output, Part, VideoPackager};
-use nowcast_hls::{BandwidthMeter, MediaPlaylist, PartInfo, Profile, RenditionReport, names};
+use nowcast_hls::{
+    BandwidthMeter, DateRange, MediaPlaylist, PartInfo, Profile, RenditionReport, names,
+};
 use nowcast_media::{MediaTime, VideoRange};
 use tokio::sync::watch;
 
+use super::metadata::TimedMetadata;
 use crate::flow::{Cmsd, Compressed, RenditionStatus, RenditionView, SegmentView};
 
 /// What cuts the rendition's parts.
@@ -74,6 +77,8 @@ pub(super) struct Rendition {
     pub(super) range: VideoRange,
     /// As [`RenditionView::urgency`].
     pub(super) urgency: u8,
+    /// Whether parts are numbered as it numbers them.
+    pub(super) highest: bool,
     meter: BandwidthMeter,
     /// Its media playlist as the others' reports name it.
     uri: String,
@@ -88,7 +93,9 @@ pub(super) struct Rendition {
     /// How long the oldest segments, which are listed no more, are still served.
     leaving: VecDeque<MediaTime>,
     next_part: u64,
-    next_msn: u64,
+    pub(super) next_msn: u64,
+    /// Where its last part began, of those that carry timed metadata.
+    carried: Option<u64>,
     discontinuity: bool,
     delays: VecDeque<Duration>,
     part_target: Duration,
@@ -117,6 +124,7 @@ impl Rendition {
         Self {
             packager,
             urgency,
+            highest: false,
             status: RenditionStatus { name: name.to_owned(), ..RenditionStatus::default() },
             range: VideoRange::Sdr,
             meter: BandwidthMeter::new(profile.target_duration),
@@ -131,6 +139,7 @@ impl Rendition {
             leaving: VecDeque::new(),
             next_part: 0,
             next_msn: 0,
+            carried: None,
             discontinuity: false,
             delays: VecDeque::new(),
             part_target: Duration::from_micros(10 * profile.part_target.units()),
@@ -179,16 +188,24 @@ impl Rendition {
     /// Takes what the packager finished; answers whether there was something.
     ///
     /// `anchor` is the Unix time in microseconds of the timeline's zero.
-    pub(super) fn drain(&mut self, anchor: i64) -> bool {
+    pub(super) fn drain(&mut self, anchor: i64, metadata: &mut TimedMetadata) -> bool {
         let mut changed = false;
         while let Some(output) = self.packager.poll_output() {
             changed = true;
             match output {
-                Output::Part(part) => self.add_part(part, anchor),
+                Output::Part(part) => {
+                    let part = self.carry(part, metadata);
+                    self.add_part(part, anchor);
+                }
                 Output::SegmentEnd => self.end_segment(),
             }
         }
         changed
+    }
+
+    /// Sets what EXT-X-DATERANGE says.
+    pub(super) fn set_date_ranges(&mut self, ranges: &[DateRange]) {
+        self.playlist.set_date_ranges(ranges);
     }
 
     /// Ends the playlist.
@@ -248,6 +265,19 @@ impl Rendition {
 
     pub(super) fn subscribe(&self) -> watch::Receiver<Arc<RenditionView>> {
         self.view.subscribe()
+    }
+
+    /// Video alone carries timed metadata: the variant without a picture has the audio's playlist, and
+    /// players that hear the picture's sound from it would get everything twice.
+    fn carry(&mut self, part: Part, metadata: &mut TimedMetadata) -> Part {
+        if matches!(self.packager, Packager::Audio(_)) {
+            return part;
+        }
+        if self.highest && part.starts_segment {
+            metadata.begin_segment(&part, self.next_msn);
+        }
+        let last = self.carried.replace(part.base_decode_time);
+        metadata.carry(part, last)
     }
 
     fn add_part(&mut self, part: Part, anchor: i64) {

@@ -15,12 +15,13 @@ use nowcast_hls::{Profile, RenditionReport};
 use nowcast_media::{AccessUnit, Grid, MediaTime, ParameterSets, VideoCodec};
 use tokio::sync::watch;
 
+use super::metadata::TimedMetadata;
 use super::probe::{Source, SourceAudio};
 use super::rendition::{Packager, Rendition};
 use super::timeline::Timeline;
 use super::variants::Variants;
 use crate::config::{Mode, StreamConfig};
-use crate::flow::{Compressed, EncodedFrame, RenditionStatus, Session};
+use crate::flow::{Compressed, Cues, EncodedFrame, RenditionStatus, Session};
 use crate::ladder::Rung;
 
 pub(super) use sound::{Carried, Sound};
@@ -34,6 +35,7 @@ pub(super) struct LiveSession {
     pub(super) mode: Mode,
     multivariant: watch::Sender<Option<Compressed>>,
     variants: Variants,
+    metadata: TimedMetadata,
     video: Vec<Rendition>,
     source_codec: VideoCodec,
     source_sets: ParameterSets,
@@ -59,12 +61,14 @@ pub(super) struct LiveSession {
 const ARRIVALS: usize = 256;
 
 impl LiveSession {
-    /// Begins a session. Its grid is frozen here, for all its life.
+    /// Begins a session, behind all that was ever bound to the stream's timeline. Its grid is frozen
+    /// here, for all its life.
     pub(super) fn new(
         prefix: String,
         config: &StreamConfig,
         source: &Source,
         rungs: Vec<Rung>,
+        cues: Arc<Cues>,
         now_unix_micros: i64,
     ) -> Self {
         let time = |span: std::time::Duration| {
@@ -93,6 +97,11 @@ impl LiveSession {
         for (rendition, urgency) in video.iter_mut().rev().zip((3..6).chain(iter::repeat(6))) {
             rendition.urgency = urgency;
         }
+        if let Some(highest) = video.first_mut() {
+            highest.highest = true;
+        }
+        let mut metadata = TimedMetadata::new(cues, grid, config.mode);
+        metadata.set_bit_rate(rungs.iter().map(|rung| rung.bitrate).min().unwrap_or(0));
         let multivariant = watch::Sender::new(None);
         let mut session = Self {
             shared: Arc::new(Session {
@@ -106,6 +115,7 @@ impl LiveSession {
             mode: config.mode,
             multivariant,
             variants: Variants::default(),
+            metadata,
             source_codec: source.format.codec,
             source_sets: source.sets.clone(),
             video,
@@ -114,17 +124,14 @@ impl LiveSession {
             timeline: Timeline::default(),
             anchor: 0,
             video_end: MediaTime::ZERO,
-            next_cut: match config.mode {
-                Mode::Transcode => i64::from(grid.segment_frames),
-                Mode::Passthrough => 1,
-            },
+            next_cut: 0,
             awaits_key_frame: true,
             arrivals: VecDeque::new(),
         };
         if config.mode == Mode::Passthrough {
             session.set_video_format(0, &source.sets);
         }
-        session.set_anchor(now_unix_micros);
+        session.begin_epoch(session.frame_from(session.metadata.floor()), now_unix_micros);
         let renditions: BTreeMap<_, _> =
             session.all().map(|one| (one.status.name.clone(), one.subscribe())).collect();
         session.shared.renditions.store(Arc::new(renditions));
@@ -132,25 +139,27 @@ impl LiveSession {
     }
 
     /// Breaks the timeline: a new source epoch begins with a DISCONTINUITY in every rendition.
-    ///
-    /// Answers the frame index at which it begins.
-    pub(super) fn restart(&mut self, now_unix_micros: i64) -> i64 {
-        let audio_end = self.audio.iter().map(|sound| sound.rendition.packager.end()).max();
-        let end = self.video_end.max(audio_end.unwrap_or_default());
-        let mut index = self.grid.rate.nearest_frame(end);
-        if self.grid.rate.frame_start(index) < end {
-            index += 1;
-        }
-        let begin = self.grid.rate.frame_start(index);
-        let anchor = self.anchor;
-        for rendition in self.all_mut() {
-            rendition.packager.restart();
-            rendition.drain(anchor);
-            rendition.mark_discontinuity();
-            rendition.packager.begin_at(begin);
-        }
-        self.timeline.begin_epoch(begin);
+    pub(super) fn restart(&mut self, now_unix_micros: i64) {
+        let index = self.frame_from(self.end_of_media());
+        self.all_mut().for_each(|rendition| rendition.packager.restart());
+        self.drain();
+        self.all_mut().for_each(Rendition::mark_discontinuity);
+        self.metadata.restart(self.video.first().map_or(0, |highest| highest.next_msn));
         self.audio.iter_mut().for_each(Sound::forget_waiting);
+        self.begin_epoch(index, now_unix_micros);
+        self.show(u32::MAX);
+    }
+
+    /// The frame that the next picture is expected at.
+    pub(super) fn next_index(&self) -> i64 {
+        self.frame_from(self.video_end)
+    }
+
+    /// The next source epoch begins at this frame.
+    fn begin_epoch(&mut self, index: i64, now_unix_micros: i64) {
+        let begin = self.grid.rate.frame_start(index);
+        self.all_mut().for_each(|rendition| rendition.packager.begin_at(begin));
+        self.timeline.begin_epoch(begin);
         self.video_end = begin;
         self.next_cut = match self.mode {
             Mode::Transcode => index + i64::from(self.grid.segment_frames),
@@ -159,8 +168,17 @@ impl LiveSession {
         self.awaits_key_frame = true;
         // PROGRAM-DATE-TIME never steps back, even if the source was faster than the clock.
         self.set_anchor((now_unix_micros - begin.as_micros()).max(self.anchor));
-        self.show(u32::MAX);
-        index
+    }
+
+    /// The first frame that begins at this time or later.
+    fn frame_from(&self, time: MediaTime) -> i64 {
+        let near = self.grid.rate.nearest_frame(time);
+        near + i64::from(self.grid.rate.frame_start(near) < time)
+    }
+
+    fn end_of_media(&self) -> MediaTime {
+        let audio_end = self.audio.iter().map(|sound| sound.rendition.packager.end()).max();
+        self.video_end.max(audio_end.unwrap_or_default())
     }
 
     /// The source's timestamps jumped while it stayed connected: its new clock goes on where the old one ended.
@@ -169,9 +187,7 @@ impl LiveSession {
     pub(super) fn epoch(&mut self, now_unix_micros: i64) {
         match self.mode {
             Mode::Transcode => self.timeline.begin_epoch(self.video_end),
-            Mode::Passthrough => {
-                self.restart(now_unix_micros);
-            }
+            Mode::Passthrough => self.restart(now_unix_micros),
         }
     }
 
@@ -207,6 +223,7 @@ impl LiveSession {
         let unit = self.timeline.video(unit);
         let frame = self.grid.rate.nearest_frame(unit.dts);
         self.video_end = self.video_end.max(self.grid.rate.frame_start(frame + 1));
+        self.metadata.flow(frame);
         self.fill_audio(unit.dts);
         if self.mode == Mode::Transcode {
             if self.arrivals.len() == ARRIVALS {
@@ -256,14 +273,17 @@ impl LiveSession {
         handled
     }
 
+    /// The source is gone.
+    pub(super) fn lose_source(&mut self) {
+        self.metadata.stop();
+    }
+
     /// Ends every playlist.
     pub(super) fn end(&mut self) {
-        let anchor = self.anchor;
-        for rendition in self.all_mut() {
-            rendition.packager.restart();
-            rendition.drain(anchor);
-            rendition.end();
-        }
+        self.all_mut().for_each(|rendition| rendition.packager.restart());
+        self.drain();
+        self.all_mut().for_each(Rendition::end);
+        self.metadata.end(self.end_of_media());
         self.show(u32::MAX);
     }
 
@@ -295,6 +315,7 @@ impl LiveSession {
 
     fn set_anchor(&mut self, unix_micros: i64) {
         self.anchor = unix_micros;
+        self.metadata.set_anchor(unix_micros);
         for rendition in self.all_mut() {
             rendition.packager.set_anchor(unix_micros);
         }
@@ -312,14 +333,26 @@ impl LiveSession {
         rendition.range = format.range;
     }
 
+    /// Takes what the packagers finished; answers with a bit for each rendition that has something new.
+    fn drain(&mut self) -> u32 {
+        if let (Mode::Passthrough, Some(source)) = (self.mode, self.video.first()) {
+            self.metadata.set_bit_rate(source.bit_rates().1);
+        }
+        let Self { video, audio, metadata, anchor, .. } = self;
+        let all = video.iter_mut().chain(audio.iter_mut().map(|sound| &mut sound.rendition));
+        let changed = all.enumerate().fold(0, |changed, (at, rendition)| {
+            changed | u32::from(rendition.drain(*anchor, metadata)) << at.min(31)
+        });
+        if let Some(ranges) = self.metadata.new_date_ranges() {
+            self.all_mut().for_each(|rendition| rendition.set_date_ranges(&ranges));
+        }
+        changed
+    }
+
     /// Shows what the packagers finished. `cause` is the video rendition that took a picture, and when
     /// that picture came in.
     fn publish(&mut self, cause: Option<(usize, Instant)>) {
-        let anchor = self.anchor;
-        let mut changed = 0_u32;
-        for (at, rendition) in self.all_mut().enumerate() {
-            changed |= u32::from(rendition.drain(anchor)) << at.min(31);
-        }
+        let changed = self.drain();
         if changed == 0 {
             return;
         }

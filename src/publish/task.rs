@@ -19,7 +19,8 @@ use super::probe::Probe;
 use super::session::LiveSession;
 use crate::config::{Mode, StreamConfig};
 use crate::flow::{
-    Control, EncodeJob, EncodedFrame, Encoder, Phase, Publisher, Session, Stream, StreamStatus,
+    Control, Cues, EncodeJob, EncodedFrame, Encoder, Phase, Publisher, Session, Stream,
+    StreamStatus,
 };
 
 /// Starts an encoder for a job; `app` gives the one there is.
@@ -48,6 +49,7 @@ pub fn spawn(config: StreamConfig, setting: Setting) -> Arc<Stream> {
     let status = StreamStatus { name: config.name.to_string(), ..StreamStatus::default() };
     let status = watch::Sender::new(status);
     let sessions = Arc::new(ArcSwap::default());
+    let cues = Arc::<Cues>::default();
     let stream = Arc::new(Stream {
         name: config.name.clone(),
         sessions: Arc::clone(&sessions),
@@ -55,7 +57,7 @@ pub fn spawn(config: StreamConfig, setting: Setting) -> Arc<Stream> {
         control,
         demand: Arc::default(),
         audience: ArcSwap::default(),
-        cues: Arc::default(),
+        cues: Arc::clone(&cues),
     });
     let task = Task {
         config,
@@ -63,6 +65,7 @@ pub fn spawn(config: StreamConfig, setting: Setting) -> Arc<Stream> {
         requests,
         status,
         sessions,
+        cues,
         begun: 0,
         session: None,
         publisher: None,
@@ -81,6 +84,7 @@ struct Task {
     requests: mpsc::Receiver<Control>,
     status: watch::Sender<StreamStatus>,
     sessions: Arc<ArcSwap<Vec<Arc<Session>>>>,
+    cues: Arc<Cues>,
     /// Sessions begun since the server started.
     begun: u64,
     session: Option<LiveSession>,
@@ -228,7 +232,8 @@ impl Task {
 
     /// Nobody could play it yet, and nobody ever will: the publisher has to come back with another source.
     fn discard_session(&mut self) {
-        let Some(session) = self.session.take() else { return };
+        let Some(mut session) = self.session.take() else { return };
+        session.lose_source();
         let mut sessions = Vec::clone(&self.sessions.load());
         sessions.retain(|one| !Arc::ptr_eq(one, &session.shared));
         self.sessions.store(Arc::new(sessions));
@@ -253,6 +258,7 @@ impl Task {
         }
         info!(stream = %self.config.name, "publisher lost");
         self.lost_at = Some(Instant::now());
+        self.session.iter_mut().for_each(LiveSession::lose_source);
         let phase = if self.session.is_some() { Phase::Waiting } else { Phase::Idle };
         // Why a publisher without a session had to go stays to be read.
         let problem = self.status.borrow().problem.clone().filter(|_| self.session.is_none());

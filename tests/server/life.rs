@@ -4,6 +4,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::harness::{Server, open_stream, runs, signal, try_get, until};
+use super::media;
 use super::player::{Followed, Master};
 use super::source::{Sender, usual};
 
@@ -42,14 +43,14 @@ fn a_killed_worker_costs_its_stream_two_seconds_of_media_and_no_other_anything()
     assert_eq!(server.status("a")["encoder"]["restarts"], 1);
     let video = a.remove(0);
     assert!(video.longest_wait < Duration::from_millis(3000), "{:?}", video.longest_wait);
-    let lost = super::media::longest_gap(&video);
+    let lost = media::longest_gap(&video);
     assert!(lost <= 2.0, "{lost} s of media are lost");
     for rendition in &b {
         let wait = rendition.longest_wait;
         assert!(wait < Duration::from_millis(1500), "{} of b: {wait:?}", rendition.name());
         assert_eq!(discontinuities(rendition), 0);
     }
-    super::media::assert_whole(&Master::of(&server, "b", 1), &b);
+    media::assert_whole(&Master::of(&server, "b", 1), &b);
 }
 
 #[test]
@@ -105,11 +106,13 @@ fn a_publisher_that_comes_back_in_time_goes_on_and_one_too_late_begins_anew() {
         assert_eq!(discontinuities(rendition), 1, "{}", rendition.name());
     }
     let _senders = modes.map(|(name, _)| send(name));
-    for ((name, _), old) in modes.iter().zip(&masters) {
+    for (((name, _), old), watched) in modes.iter().zip(&masters).zip(&followed) {
         let new = until("a new session", 20, || {
             Some(Master::of(&server, name, 1)).filter(|it| it.session() != old.session())
         });
-        new.follow(&server, |it| !it.segments.is_empty());
+        let begun = new.follow(&server, |it| !it.segments.is_empty());
+        let (first, last) = (media::span(&begun[0]).0, media::span(&watched[0]).1);
+        assert!(first >= last, "media time goes on over sessions: {first} after {last}");
         // What ended is still there for those who watch it.
         let ended = server.get(&old.variants[0].path);
         assert!(ended.status == 200 && ended.text().ends_with("#EXT-X-ENDLIST\n"));

@@ -48,6 +48,14 @@ fn starts(rendition: &Followed<'_>) -> Vec<(u64, Vec<u64>)> {
     rendition.segments.iter().map(|it| (it.msn, parts(&it.parts))).collect()
 }
 
+/// Where the media of a rendition begins and ends, in the track's timescale.
+pub(crate) fn span(rendition: &Followed<'_>) -> (u64, u64) {
+    let mut parts = rendition.segments.iter().flat_map(|segment| &segment.parts);
+    let first = read(&parts.next().expect("a part").bytes);
+    let last = parts.next_back().map_or(first.end, |part| read(&part.bytes).end);
+    (first.start, last)
+}
+
 /// The longest time between the end of a part and the start of the next, in seconds of a video track.
 pub(crate) fn longest_gap(video: &Followed<'_>) -> f64 {
     let parts = video.segments.iter().flat_map(|segment| &segment.parts);
@@ -70,7 +78,7 @@ fn read(bytes: &[u8]) -> Part {
                 let millis = (i128::from(prft.ntp_timestamp) * 1000 + (1 << 31)) >> 32;
                 produced = i64::try_from(millis).ok().map(|millis| millis - 2_208_988_800_000);
             }
-            Any::Styp(_) => {}
+            Any::Styp(_) | Any::Emsg(_) => {}
             other => panic!("{other:?} in a part"),
         }
     }

@@ -8,11 +8,12 @@
 //! hole and no overlap from one `restart` to the next.
 //!
 //! ```text
-//! segment = part part part …          part = [styp] [prft] moof mdat          styp: first part of a segment
+//! segment = part part part …          part = [styp] [prft] emsg… moof mdat    styp: first part of a segment
 //! ```
 
 mod audio;
 mod error;
+mod event;
 mod init;
 mod part;
 mod silence;
@@ -20,6 +21,7 @@ mod video;
 
 pub use audio::AudioPackager;
 pub use error::{InitError, Misbehaviour, PackageError};
+pub use event::{Event, events};
 pub use init::{audio_init, video_init};
 pub use part::{Output, Part};
 pub use video::{Cut, VideoPackager};

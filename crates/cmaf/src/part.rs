@@ -23,6 +23,8 @@ pub struct Part {
     pub samples: u32,
     /// The boxes.
     pub bytes: Bytes,
+    /// Where its `moof` begins in them.
+    pub(crate) moof_at: usize,
 }
 
 /// What a packager has made.
@@ -92,6 +94,7 @@ impl PartWriter {
                 out.put_u64(base_decode_time);
             });
         }
+        let moof_at = out.len();
         put_moof(&mut out, self.sequence_number, base_decode_time, samples);
         put_box(&mut out, b"mdat", |out| {
             for sample in samples {
@@ -105,6 +108,7 @@ impl PartWriter {
             starts_segment,
             samples: length(samples.len()),
             bytes: out.freeze(),
+            moof_at,
         }
     }
 }
@@ -197,7 +201,7 @@ fn put_box(out: &mut BytesMut, kind: &[u8; 4], body: impl FnOnce(&mut BytesMut))
     out[at..at + 4].copy_from_slice(&size.to_be_bytes());
 }
 
-fn put_full_box(
+pub(crate) fn put_full_box(
     out: &mut BytesMut,
     kind: &[u8; 4],
     version: u8,
@@ -212,7 +216,7 @@ fn put_full_box(
 
 /// A length for a 32-bit field. A part is at most seconds of media, each unit bounded by the
 /// demultiplexer: 4 GiB are out of reach.
-fn length(length: usize) -> u32 {
+pub(crate) fn length(length: usize) -> u32 {
     u32::try_from(length).unwrap_or(u32::MAX)
 }
 

@@ -24,3 +24,8 @@ pub use directives::{DirectiveError, Directives};
 pub use edge::{Edge, Resolution};
 pub use playlist::{MediaPlaylist, PartInfo, Removed, Rendered, RenditionReport};
 pub use profile::Profile;
+
+/// `text` without what a quoted string may not hold (§4.2): a source or a viewer may have written it.
+fn quotable(text: &str) -> String {
+    text.chars().filter(|&c| c != '"' && !c.is_control()).collect()
+}

@@ -4,6 +4,8 @@ use std::fmt::Write;
 
 use nowcast_media::{FrameRate, VideoRange};
 
+use crate::quotable;
+
 /// A variant stream: EXT-X-STREAM-INF.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Variant {
@@ -122,11 +124,6 @@ fn write_variant(text: &mut String, variant: &Variant) -> std::fmt::Result {
     let (stable_id, uri) = (quotable(&variant.stable_id), quotable(&variant.uri));
     writeln!(text, ",CLOSED-CAPTIONS=NONE,STABLE-VARIANT-ID=\"{stable_id}\"")?;
     writeln!(text, "{uri}")
-}
-
-/// `text` without what a quoted string may not hold (§4.2). A language comes from the source.
-fn quotable(text: &str) -> String {
-    text.chars().filter(|&c| c != '"' && !c.is_control()).collect()
 }
 
 #[cfg(test)]

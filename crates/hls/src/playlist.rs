@@ -6,7 +6,8 @@ use std::sync::Arc;
 use nowcast_media::{MediaTime, Seconds5};
 
 use crate::date::DateTime;
-use crate::{Edge, Profile, names};
+use crate::date_range::DateRanges;
+use crate::{DateRange, Edge, Profile, names};
 
 /// A window never falls below so many segments (Apple's authoring rule 8.11).
 const LEAST_SEGMENTS: usize = 6;
@@ -39,6 +40,7 @@ pub struct MediaPlaylist {
     next_init: Option<Arc<str>>,
     next_part: u64,
     discontinuity_sequence: u64,
+    date_ranges: DateRanges,
     /// End of the last part, in ticks from the start of the first segment ever listed.
     position: u64,
     /// The longest this playlist ever was, in ticks.
@@ -57,6 +59,8 @@ struct Segment {
     gaps: u32,
     discontinuity: bool,
     init: Arc<str>,
+    /// Of its first sample, in Unix milliseconds.
+    unix_ms: i64,
     date_line: String,
     /// Emptied once the segment is too far from the live edge to list its parts.
     part_lines: String,
@@ -135,6 +139,7 @@ impl MediaPlaylist {
             next_init: None,
             next_part: 0,
             discontinuity_sequence: 0,
+            date_ranges: DateRanges::default(),
             position: 0,
             longest: 0,
             ended: false,
@@ -174,6 +179,7 @@ impl MediaPlaylist {
             gaps: 0,
             discontinuity,
             init,
+            unix_ms: program_date_time_unix_ms,
             date_line: format!("#EXT-X-PROGRAM-DATE-TIME:{date}\n"),
             part_lines: String::new(),
             last_lines: String::new(),
@@ -224,6 +230,16 @@ impl MediaPlaylist {
             if mem::take(&mut old.part_lines).is_empty() {
                 break;
             }
+        }
+    }
+
+    /// Sets what EXT-X-DATERANGE says from now on.
+    ///
+    /// Of a range that was there before, attributes only ever come (§4.4.5.1), and it goes only once it
+    /// has ended before all that is listed: then it is left out here, too.
+    pub fn set_date_ranges(&mut self, ranges: &[DateRange]) {
+        if !self.ended {
+            self.date_ranges = DateRanges::new(ranges);
         }
     }
 
@@ -283,12 +299,19 @@ impl MediaPlaylist {
         line!(head, "#EXT-X-DISCONTINUITY-SEQUENCE:{}", self.discontinuity_sequence);
 
         let (skipped, with_parts) = (self.skippable(), self.oldest_with_parts());
-        let mut full = String::with_capacity(head.len() + self.length_of_lines());
-        full.push_str(&head);
+        let open = self.open.iter().filter(|open| open.parts > 0);
+        let listed = self.segments.iter().chain(open);
+        // Before all segments, where every parser takes them for the playlist's own; in delta updates
+        // too, since CAN-SKIP-DATERANGES is not offered.
+        let mut ranges = String::new();
+        if let Some(first) = listed.clone().next() {
+            self.date_ranges.write(first.unix_ms, &mut ranges);
+        }
+        let mut full = String::with_capacity(head.len() + ranges.len() + self.length_of_lines());
+        full.extend([head.as_str(), ranges.as_str()]);
         let mut kept_from = full.len();
         let (mut init, mut kept_init) = (None::<&Arc<str>>, None);
-        let listed = self.open.iter().filter(|segment| segment.parts > 0);
-        for (index, segment) in self.segments.iter().chain(listed).enumerate() {
+        for (index, segment) in listed.enumerate() {
             if index == skipped {
                 kept_from = full.len();
                 kept_init = init.filter(|&before| *before == segment.init);
@@ -321,6 +344,7 @@ impl MediaPlaylist {
         let delta = (skipped > 0).then(|| {
             let mut delta = head;
             line!(delta, "#EXT-X-SKIP:SKIPPED-SEGMENTS={skipped}");
+            delta.push_str(&ranges);
             if let Some(init) = kept_init {
                 line!(delta, "#EXT-X-MAP:URI=\"{init}\"");
             }

@@ -4,7 +4,8 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may panic")]
 
 use nowcast_hls::{
-    Directives, Edge, MediaPlaylist, PartInfo, Profile, Removed, RenditionReport, Resolution,
+    DateRange, Directives, Edge, MediaPlaylist, PartInfo, Profile, Removed, RenditionReport,
+    Resolution,
 };
 use nowcast_media::{FrameRate, Grid, MediaTime};
 use nowcast_testkit::m3u8;
@@ -58,6 +59,17 @@ struct Plan {
     announced: bool,
     /// Whether what the window can do without is taken out at its end.
     evict: bool,
+    range: Range,
+}
+
+/// What happens to date ranges when a segment begins.
+#[derive(Clone, Copy, Debug)]
+enum Range {
+    Nothing,
+    /// One opens so many milliseconds from there.
+    Opens(i64),
+    /// The oldest that is open ends.
+    Ends,
 }
 
 fn track() -> impl Strategy<Value = Track> {
@@ -76,15 +88,23 @@ fn track() -> impl Strategy<Value = Track> {
 fn plan() -> impl Strategy<Value = Plan> {
     let percent = prop_oneof![4 => Just(100), 1 => 1..100_u32];
     let gap_from = prop_oneof![8 => Just(None), 1 => Just(Some(0)), 1 => (0..5_u32).prop_map(Some)];
-    (percent, prop::bool::weighted(0.1), prop::bool::weighted(0.1), gap_from, any::<(bool, bool)>())
-        .prop_map(|(percent, init, discontinuity, gap_from, (announced, evict))| Plan {
+    let range = prop_oneof![
+        2 => Just(Range::Nothing),
+        1 => (-3000..3000_i64).prop_map(Range::Opens),
+        1 => Just(Range::Ends)
+    ];
+    let rare = || prop::bool::weighted(0.1);
+    (percent, rare(), rare(), gap_from, any::<(bool, bool)>(), range).prop_map(
+        |(percent, init, discontinuity, gap_from, (announced, evict), range)| Plan {
             percent,
             init,
             discontinuity: discontinuity || init,
             gap_from,
             announced,
             evict,
-        })
+            range,
+        },
+    )
 }
 
 /// A playlist under test and the generations a player could have read.
@@ -95,6 +115,8 @@ struct Stream {
     part: u64,
     inits: u32,
     removed: Vec<Removed>,
+    /// All there ever were: the playlist knows which of them to leave out.
+    ranges: Vec<DateRange>,
     generations: Vec<(Edge, m3u8::MediaPlaylist)>,
 }
 
@@ -111,6 +133,7 @@ impl Stream {
             part: 0,
             inits: 0,
             removed: Vec::new(),
+            ranges: Vec::new(),
             generations: Vec::new(),
         }
     }
@@ -124,6 +147,7 @@ impl Stream {
         let date = START_MS + i64::try_from((self.ticks() * 1000 + scale / 2) / scale).unwrap();
         self.inits += u32::from(plan.init);
         let init = format!("init-{}.mp4", self.inits);
+        self.change_ranges(plan.range, date);
         if plan.announced {
             self.playlist.announce_init(&init);
             self.publish();
@@ -161,6 +185,29 @@ impl Stream {
         self.publish();
     }
 
+    fn change_ranges(&mut self, change: Range, date: i64) {
+        match change {
+            Range::Nothing => return,
+            Range::Opens(offset) => self.ranges.push(DateRange {
+                id: format!("poll-{}", self.ranges.len()),
+                class: "live.nowcast.poll",
+                start_unix_ms: date + offset,
+                duration_ms: None,
+                planned_duration_ms: (offset % 2 == 0).then_some(2000),
+                attributes: vec![("X-NOWCAST-EVENT", "eyJ9".to_owned())],
+            }),
+            Range::Ends => {
+                let Some(open) = self.ranges.iter_mut().find(|one| one.duration_ms.is_none())
+                else {
+                    return;
+                };
+                open.duration_ms = Some(u64::try_from(date - open.start_unix_ms).unwrap_or(0));
+                open.attributes.push(("X-NOWCAST-RESULT", "e30".to_owned()));
+            }
+        }
+        self.playlist.set_date_ranges(&self.ranges);
+    }
+
     /// Renders, and judges what was rendered.
     fn publish(&mut self) {
         let edge = self.playlist.edge();
@@ -184,6 +231,15 @@ impl Stream {
         );
         assert_eq!(edge.first_msn(), now.media_sequence);
         assert_eq!(now.media_sequence, FIRST_MSN + self.removed.len() as u64);
+        if let Some(first) = now.all().next().and_then(|first| first.program_date_time) {
+            let lasts = |one: &&DateRange| one.duration_ms.map(|ms| ms.try_into().unwrap());
+            let there = |one: &&DateRange| {
+                lasts(one).is_none_or(|lasts: i64| one.start_unix_ms + lasts >= first)
+            };
+            let expected: Vec<_> = self.ranges.iter().filter(there).map(|one| &one.id).collect();
+            let listed: Vec<_> = now.date_ranges.iter().map(|one| &one.id).collect();
+            assert_eq!(listed, expected);
+        }
         assert_eq!(now.part_hint, self.playlist.next_part().map(|next| format!("p{next}.m4s")));
 
         // Its predecessor and two far ones: a player may have slept through anything between.

@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may panic")]
 
-use nowcast_hls::{MediaPlaylist, PartInfo, Profile, RenditionReport};
+use nowcast_hls::{DateRange, MediaPlaylist, PartInfo, Profile, RenditionReport};
 use nowcast_media::{FrameRate, Grid, MediaTime};
 
 const START_MS: i64 = 1_795_996_799_040; // 2026-11-29T23:59:59.040Z
@@ -106,9 +106,65 @@ fn a_live_playlist_and_its_delta_update() {
     assert_eq!(rendered.delta.unwrap(), format!("{HEAD}{skip}{REST}"));
 }
 
+/// A poll that is open.
+fn range(id: &str, start_unix_ms: i64) -> DateRange {
+    DateRange {
+        id: id.to_owned(),
+        class: "live.nowcast.poll",
+        start_unix_ms,
+        duration_ms: None,
+        planned_duration_ms: None,
+        attributes: Vec::new(),
+    }
+}
+
+#[test]
+fn date_ranges_precede_the_segments_of_the_playlist_and_of_its_delta_update() {
+    let open = DateRange {
+        planned_duration_ms: Some(30_000),
+        attributes: vec![("X-NOWCAST-EVENT", "\"eyJ9\u{85}\u{2028}❤".into())],
+        ..range("7f\"\n#EXT-X-ENDLIST\n", START_MS)
+    };
+    let with_result = |duration_ms| DateRange {
+        duration_ms: Some(duration_ms),
+        attributes: vec![("X-NOWCAST-RESULT", "e30".into())],
+        ..range("8", START_MS - 5_000)
+    };
+    let mut playlist = ten_segments();
+    // The second ends a millisecond before the playlist begins, the third where it does.
+    let third = DateRange { id: "9".into(), ..with_result(5_000) };
+    playlist.set_date_ranges(&[open.clone(), with_result(4_999), third]);
+    let lines = "\
+#EXT-X-DATERANGE:ID=\"7f#EXT-X-ENDLIST\",CLASS=\"live.nowcast.poll\",START-DATE=\"2026-11-29T23:59:59.040Z\",PLANNED-DURATION=30,X-NOWCAST-EVENT=\"eyJ9\u{2028}❤\"
+#EXT-X-DATERANGE:ID=\"9\",CLASS=\"live.nowcast.poll\",START-DATE=\"2026-11-29T23:59:54.040Z\",DURATION=5,X-NOWCAST-RESULT=\"e30\"
+";
+    let rendered = playlist.render(&[]);
+    let rest = REST.split_inclusive('\n').filter(|line| !line.contains("REPORT"));
+    let rest = rest.collect::<String>();
+    assert_eq!(rendered.full, format!("{HEAD}{lines}{OLDEST}{rest}"));
+    let skip = "#EXT-X-SKIP:SKIPPED-SEGMENTS=2\n";
+    let map = "#EXT-X-MAP:URI=\"init-a.mp4\"\n";
+    assert_eq!(rendered.delta.unwrap(), format!("{HEAD}{skip}{lines}{map}{rest}"));
+    // The end adds DURATION, and PLANNED-DURATION stays.
+    playlist.set_date_ranges(&[DateRange { duration_ms: Some(12_345), ..open }]);
+    let full = playlist.render(&[]).full;
+    assert!(full.contains("Z\",DURATION=12.345,PLANNED-DURATION=30,X-NOWCAST-EVENT="), "{full}");
+}
+
+#[test]
+fn without_a_segment_there_is_no_date_for_a_range_to_map_to() {
+    let mut playlist = playlist(500, 2000);
+    playlist.set_date_ranges(&[range("1", START_MS)]);
+    assert!(!playlist.render(&[]).full.contains("DATERANGE"));
+    playlist.begin_segment(START_MS, "init-a.mp4", false);
+    playlist.add_part(part(0, 500, true));
+    assert!(playlist.render(&[]).full.contains("DATERANGE"));
+}
+
 #[test]
 fn the_end_is_the_last_line_and_changes_no_more() {
     let mut playlist = ten_segments();
+    playlist.set_date_ranges(&[range("1", START_MS)]);
     playlist.end();
     let report = RenditionReport { uri: "../360p/index.m3u8", last_msn: 16, last_part: 2 };
     let rendered = playlist.render(&[report]);
@@ -123,6 +179,7 @@ fn the_end_is_the_last_line_and_changes_no_more() {
     playlist.begin_segment(START_MS, "init-b.mp4", false);
     playlist.add_part(part(39, 500, true));
     playlist.end_segment();
+    playlist.set_date_ranges(&[]);
     assert_eq!(playlist.evict(), []);
     assert_eq!(playlist.render(&[]), rendered);
 }

@@ -10,8 +10,8 @@ use crate::playlist::{Map, MediaPlaylist, Multivariant, is_multivariant};
 use crate::rendition::{Generation, Place, Rendition};
 use crate::report::Report;
 use crate::rules::{
-    constancy, delta, generations, http, media, multivariant, parts, presentation, probes, reload,
-    syntax,
+    constancy, date_ranges, delta, generations, http, media, multivariant, parts, presentation,
+    probes, reload, syntax,
 };
 
 mod media_store;
@@ -195,6 +195,7 @@ impl Linter {
     fn handle_generation(&mut self, url: &Url, now: Generation, is_delta: bool, text: &str) {
         let mut sink =
             Sink { findings: &mut self.findings, url: url.as_str(), at: now.answered, text };
+        date_ranges::check(&now.playlist, &mut sink);
         let Some(rendition) = self.renditions.get_mut(url) else {
             if let Some(other) = self.renditions.values().next() {
                 constancy::check_renditions(&other.first.playlist, &now.playlist, &mut sink);
@@ -227,6 +228,7 @@ impl Linter {
             return;
         }
         generations::check(latest, &now, &mut sink);
+        date_ranges::check_generations(&latest.playlist, &now.playlist, &mut sink);
         rendition.note(now.answered, now.playlist.position());
         rendition.latest = now;
         self.list(url, text);

@@ -13,7 +13,8 @@ use crate::finding::Rule;
 
 pub use attributes::Attributes;
 pub use media::{
-    Hint, HintType, Map, MediaPlaylist, Part, Position, Report, Segment, ServerControl, Tagged,
+    DateRange, Hint, HintType, Map, MediaPlaylist, Part, Position, Report, Segment, ServerControl,
+    Tagged,
 };
 pub use multivariant::{Multivariant, Rendition, Variant};
 

@@ -1,6 +1,7 @@
 //! The rules, by theme: a function for each, and what it looks at as its arguments.
 
 pub(crate) mod constancy;
+pub(crate) mod date_ranges;
 pub(crate) mod delta;
 pub(crate) mod generations;
 pub(crate) mod http;

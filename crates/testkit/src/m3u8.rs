@@ -26,6 +26,8 @@ pub struct MediaPlaylist {
     pub discontinuity_sequence: u64,
     /// SKIPPED-SEGMENTS of a delta update.
     pub skipped: Option<u64>,
+    /// EXT-X-DATERANGE in order.
+    pub date_ranges: Vec<DateRange>,
     /// Complete segments; the first has the number `media_sequence + skipped`.
     pub segments: Vec<Segment>,
     /// The parts after the last complete segment.
@@ -55,6 +57,23 @@ pub struct Head {
     pub hold_back: Units,
     /// CAN-SKIP-UNTIL.
     pub can_skip_until: Units,
+}
+
+/// EXT-X-DATERANGE.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct DateRange {
+    /// ID.
+    pub id: String,
+    /// CLASS.
+    pub class: String,
+    /// START-DATE in milliseconds since 1970.
+    pub start: i64,
+    /// DURATION.
+    pub duration: Option<Units>,
+    /// PLANNED-DURATION.
+    pub planned_duration: Option<Units>,
+    /// `X-…` attributes in order, without their quotes.
+    pub attributes: Vec<(String, String)>,
 }
 
 /// A segment, complete or open.
@@ -100,6 +119,15 @@ pub struct Report {
     pub last_msn: u64,
     /// LAST-PART.
     pub last_part: u64,
+}
+
+impl DateRange {
+    /// Whether it is known to have ended before a date in milliseconds since 1970.
+    #[must_use]
+    pub fn ended_before(&self, date: i64) -> bool {
+        let ends = |duration: Units| Some(self.start + i64::try_from(duration.div_ceil(100)).ok()?);
+        self.duration.and_then(ends).is_some_and(|end| end < date)
+    }
 }
 
 impl MediaPlaylist {

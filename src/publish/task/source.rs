@@ -22,7 +22,6 @@ impl Task {
         info!(stream = %self.config.name, source = words, "source known");
         self.status.send_modify(|status| status.source = Some(words));
         self.lost_at = None;
-        let mut first_index = 0;
         if self.session.as_ref().is_some_and(|session| !session.takes(&source)) {
             info!(stream = %self.config.name, "another codec or frame rate cannot be passed through here: a new session begins");
             self.end_session();
@@ -30,7 +29,7 @@ impl Task {
         }
         match &mut self.session {
             Some(session) => {
-                first_index = session.restart(now);
+                session.restart(now);
                 session.set_source_codec(source.format.codec);
                 session.source_format(&source.sets, now);
                 let tracks: Vec<_> = source.audio.iter().map(|one| one.track).collect();
@@ -52,7 +51,7 @@ impl Task {
                 stream: self.config.name.clone(),
                 source: source.format,
                 grid: session.grid,
-                first_index,
+                first_index: session.next_index(),
                 rungs: session.rungs.clone(),
             }));
         }
@@ -74,7 +73,8 @@ impl Task {
         };
         self.begun += 1;
         let prefix = format!("{}-{}", self.setting.start_counter, self.begun);
-        let session = LiveSession::new(prefix, &self.config, source, rungs, now);
+        let cues = Arc::clone(&self.cues);
+        let session = LiveSession::new(prefix, &self.config, source, rungs, cues, now);
         let mut sessions = Vec::clone(&self.sessions.load());
         sessions.push(Arc::clone(&session.shared));
         self.sessions.store(Arc::new(sessions));

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use bytes::Bytes;
 use nowcast_cmaf::{
-    AudioPackager, Cut, Output, PackageError, VideoPackager, audio_init, video_init,
+    AudioPackager, Cut, Event, Output, PackageError, VideoPackager, audio_init, events, video_init,
 };
 use nowcast_media::{
     AacConfig, AccessUnit, AudioFrame, FrameRate, Grid, MediaTime, ParameterSets, VideoCodec, nal,
@@ -131,7 +131,8 @@ fn split_at_delimiters(codec: VideoCodec, stream: &Bytes) -> Vec<Bytes> {
     starts.windows(2).map(|pair| stream.slice(pair[0]..pair[1])).collect()
 }
 
-/// Packages a source into a file of init section and parts; answers how many segments it became.
+/// Packages a source into a file of init section and parts, each with an event; answers how many
+/// segments it became.
 fn package(units: &[AccessUnit], codec: VideoCodec, grid: Grid, cut: Cut, to: &Path) -> usize {
     let sets = ParameterSets::find(codec, &units[0].data).unwrap();
     let mut file = video_init(&sets, &sets.format().unwrap()).unwrap().to_vec();
@@ -141,7 +142,12 @@ fn package(units: &[AccessUnit], codec: VideoCodec, grid: Grid, cut: Cut, to: &P
     let mut write = |packager: &mut VideoPackager| {
         while let Some(output) = packager.poll_output() {
             match output {
-                Output::Part(part) => file.extend_from_slice(&part.bytes),
+                Output::Part(part) => {
+                    let presentation_time = part.base_decode_time;
+                    let duration = part.duration.try_into().unwrap();
+                    let event = Event { presentation_time, duration, id: 1, text: "{\"v\":1}" };
+                    file.extend_from_slice(&part.with_events(&events([event])).bytes);
+                }
                 Output::SegmentEnd => segments += 1,
             }
         }

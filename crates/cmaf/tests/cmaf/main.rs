@@ -10,6 +10,7 @@
 )]
 
 mod audio;
+mod event;
 #[expect(clippy::disallowed_methods, reason = "the oracles are programs")]
 mod ffmpeg;
 mod init;

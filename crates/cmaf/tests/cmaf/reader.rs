@@ -1,7 +1,7 @@
 //! Reads parts with mp4-atom, strictly, and collects what packagers put out.
 
 use bytes::Bytes;
-use mp4_atom::{Any, Decode, Moof, Prft};
+use mp4_atom::{Any, Decode, Emsg, Moof, Prft};
 use nowcast_cmaf::{Output, Part};
 
 /// One sample as a player sees it.
@@ -19,6 +19,7 @@ pub(crate) struct Sample {
 pub(crate) struct Read {
     pub(crate) brands: Option<Vec<String>>,
     pub(crate) prft: Option<Prft>,
+    pub(crate) events: Vec<Emsg>,
     pub(crate) sequence: u32,
     pub(crate) samples: Vec<Sample>,
 }
@@ -29,19 +30,22 @@ const NO_SYNC: u32 = 0x1_0000;
 pub(crate) fn read(part: &Part) -> Read {
     let bytes = &part.bytes;
     let mut rest = bytes.as_ref();
-    let (mut brands, mut prft) = (None, None);
+    let (mut brands, mut prft, mut events) = (None, None, Vec::new());
     let (moof, moof_at): (Moof, usize) = loop {
         let at = bytes.len() - rest.len();
         match Any::decode(&mut rest).expect("a box") {
             Any::Styp(styp) => {
+                assert_eq!(at, 0);
                 let names = styp.compatible_brands.iter().map(ToString::to_string);
                 brands = Some(names.collect::<Vec<_>>());
             }
             Any::Prft(read) => {
                 // version 1: media_time has 64 bits
                 assert_eq!(bytes[at + 8], 1);
+                assert!(events.is_empty(), "prft follows emsg");
                 prft = Some(read);
             }
+            Any::Emsg(emsg) => events.push(emsg),
             Any::Moof(moof) => break (moof, at),
             other => panic!("{other:?} does not belong into a part"),
         }
@@ -81,7 +85,7 @@ pub(crate) fn read(part: &Part) -> Read {
     assert_eq!(dts as u64, base + part.duration);
     assert_eq!(part.independent, samples.iter().any(|sample| sample.sync));
     assert_eq!(part.starts_segment, brands.is_some());
-    Read { brands, prft, sequence: moof.mfhd.sequence_number, samples }
+    Read { brands, prft, events, sequence: moof.mfhd.sequence_number, samples }
 }
 
 fn version_of(bytes: &[u8], kind: &[u8; 4]) -> u8 {

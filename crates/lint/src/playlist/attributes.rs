@@ -89,6 +89,25 @@ impl Attributes {
         self.get(name).map(|value| value.text.as_str())
     }
 
+    /// The names of all attributes, with their values, without quotation marks.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.pairs.iter().map(|(name, value)| (name.as_str(), value.text.as_str()))
+    }
+
+    /// A client attribute whose value is no quoted string, no hexadecimal sequence and no decimal
+    /// number, which is all it may be (§4.4.5.1).
+    pub(super) fn bare_text(&self) -> Option<&str> {
+        let number = |text: &str| {
+            let hex = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X"));
+            decimal(text.strip_prefix('-').unwrap_or(text)).is_some()
+                || hex.is_some_and(|hex| hex.bytes().all(|b| b.is_ascii_hexdigit()))
+        };
+        let bare = |(name, value): &&(String, Value)| {
+            name.starts_with("X-") && !value.quoted && !number(&value.text)
+        };
+        self.pairs.iter().find(bare).map(|(name, _)| name.as_str())
+    }
+
     /// Whether an enumerated attribute says YES.
     #[must_use]
     pub fn yes(&self, name: &str) -> bool {

@@ -22,3 +22,4 @@ pub(super) static NO_EXTINF: Rule = Rule::violation("extinf-missing", "RFC 8216b
 pub(super) static URI: Rule = Rule::violation("uri", "RFC 8216bis §4.1");
 pub(super) static DATE: Rule = Rule::violation("date", "RFC 8216bis §4.4.4.6");
 pub(super) static DATE_ZONE: Rule = Rule::advice("date-zone", "RFC 8216bis §4.4.4.6");
+pub(super) static DATE_RANGE: Rule = Rule::violation("date-range", "RFC 8216bis §4.4.5.1");

@@ -34,7 +34,9 @@ pub struct MediaPlaylist {
     /// EXT-X-RENDITION-REPORT.
     pub reports: Vec<Report>,
     /// EXT-X-DATERANGE.
-    pub date_ranges: Vec<Attributes>,
+    pub date_ranges: Vec<DateRange>,
+    /// RECENTLY-REMOVED-DATERANGES of a delta update that leaves date ranges out.
+    pub removed_ranges: Option<Vec<String>>,
     /// The line of EXT-X-ENDLIST.
     pub ended: Option<usize>,
     /// The first line of each tag that asks for a version, with that version.
@@ -92,6 +94,21 @@ pub struct Segment {
     pub key: Option<Arc<str>>,
     /// Its parts, as far as they are listed.
     pub parts: Vec<Part>,
+}
+
+/// EXT-X-DATERANGE (§4.4.5.1).
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct DateRange {
+    /// The line it stands on.
+    pub line: usize,
+    /// ID.
+    pub id: String,
+    /// START-DATE in microseconds since 1970; only the first tag of an ID needs it.
+    pub start: Option<i64>,
+    /// When it ends in microseconds since 1970, by END-DATE, or by START-DATE and DURATION.
+    pub end: Option<i64>,
+    /// All its attributes.
+    pub attributes: Attributes,
 }
 
 /// EXT-X-MAP.

@@ -1,4 +1,4 @@
-use super::{MediaPlaylist, Segment};
+use super::{DateRange, MediaPlaylist, Segment};
 
 impl MediaPlaylist {
     /// What a player does with a delta update (§6.3.7): the segments skipped are those of the
@@ -21,6 +21,17 @@ impl MediaPlaylist {
             segments.push(segment);
         }
         self.segments = segments;
+        // Without the list a delta update has all date ranges.
+        if let Some(removed) = self.removed_ranges.take() {
+            let again = |old: &DateRange| {
+                let same = |new: &DateRange| new.attributes.iter().eq(old.attributes.iter());
+                self.date_ranges.iter().any(same)
+            };
+            let kept = |old: &&DateRange| !removed.contains(&old.id) && !again(old);
+            let mut ranges: Vec<_> = before.date_ranges.iter().filter(kept).cloned().collect();
+            ranges.append(&mut self.date_ranges);
+            self.date_ranges = ranges;
+        }
         Ok(self)
     }
 }

@@ -28,7 +28,9 @@ pub(super) fn text_faults(text: &str, faults: &mut Vec<Fault>) {
         faults.push(Fault::new(&FIRST_LINE, 1, "the first line is not #EXTM3U: what was fetched is no playlist, or begins with something else."));
     }
     for (index, line) in text.lines().enumerate() {
-        if line.contains(|c: char| c.is_control()) {
+        // RECENTLY-REMOVED-DATERANGES divides its values by tabs (§4.4.5.2).
+        let legal = |c: char| !c.is_control() || (c == '\t' && line.starts_with("#EXT-X-SKIP:"));
+        if !line.chars().all(legal) {
             faults.push(Fault::new(&CHARACTERS, index + 1, "the line holds a control character: only CR LF or LF may end lines, and nothing else of the kind may stand in them."));
         }
     }
@@ -129,10 +131,7 @@ impl<'a> Reader<'a> {
             "-X-PART" => self.part(value, line),
             "-X-PRELOAD-HINT" => self.hint(value, line),
             "-X-RENDITION-REPORT" => self.report(value, line),
-            "-X-DATERANGE" => {
-                let attributes = self.attributes(value, line);
-                self.out.date_ranges.push(attributes);
-            }
+            "-X-DATERANGE" => self.date_range(value, line),
             "-X-DEFINE" => self.define(value, line),
             "-X-ENDLIST" => self.out.ended = Some(line),
             // A tag of a later version, or of somebody's own, is to be passed over (§4.1).

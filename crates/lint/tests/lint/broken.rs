@@ -285,10 +285,9 @@ fn delta_updates_that_do_not_fit() {
             edit(it, |text| {
                 let Some(at) = text.find("#EXT-X-SKIP") else { return text };
                 let end = at + text[at..].find('\n').unwrap() + 1;
-                let date = "#EXT-X-PROGRAM-DATE-TIME:2026-11-22T07:00:00.000Z\n";
                 let old: String =
                     (0..4).map(|n| format!("#EXTINF:1.00000,\nold{n}.m4s\n")).collect();
-                format!("{}{date}{old}{}", &text[..at], &text[end..])
+                format!("{}{old}{}", &text[..at], &text[end..])
             });
         }
     });
@@ -503,6 +502,50 @@ fn headers_and_caches_that_spoil_it() {
             it.status = 200;
         }
     });
+}
+
+/// Changes the tag of the first poll, once its result is there.
+fn poll(exchange: &mut Exchange, change: impl Fn(&str) -> String) {
+    lines(exchange, |line| {
+        let first =
+            line.starts_with("#EXT-X-DATERANGE:ID=\"poll-0\"") && line.contains(",DURATION");
+        if first { change(line) } else { line.to_owned() }
+    });
+}
+
+#[test]
+fn date_ranges_that_change_or_cannot_be_placed() {
+    found("date-range-changed", |it| poll(it, |line| line.replace("eyJ9", "e30")));
+    found("date-range-changed", |it| poll(it, |line| line.replace(",PLANNED-DURATION=3", "")));
+    found("date-range-changed", |it| {
+        poll(it, |line| format!("{line}\n{}", line.replace("live.nowcast.poll", "other")));
+    });
+    found("date-range-removed", |it| poll(it, |_| String::new()));
+    // hls.js #7461: left out of delta updates without saying so.
+    found("date-range-removed", |it| {
+        if !whole(it) {
+            poll(it, |_| String::new());
+        }
+    });
+    found("date-range-start", |it| {
+        replaced(it, ",START-DATE=\"2026-11-22T08:00:00.000Z\"", "");
+    });
+    // androidx/media #2428.
+    found("date-range-start-unsaid", |it| {
+        poll(it, |line| format!("{line}\n#EXT-X-DATERANGE:ID=\"poll-0\",DURATION=2"));
+    });
+    found("date-range-undated", |it| {
+        lines(it, |line| {
+            let date = line.starts_with("#EXT-X-PROGRAM");
+            if date { "#".to_owned() } else { line.to_owned() }
+        });
+    });
+    found("date-range", |it| poll(it, |line| format!("{line},END-ON-NEXT=YES")));
+    found("date-range", |it| poll(it, |line| format!("{line},END-DATE=\"2026-11-22T08:00:03Z\"")));
+    found("date-range", |it| poll(it, |line| line.replace("\"eyJ9\"", "eyJ9")));
+    found("date", |it| poll(it, |line| line.replace("2026-", "")));
+    found("attribute-list", |it| poll(it, |line| line.replace("DURATION=2", "DURATION=\"2\"")));
+    found("attribute-missing", |it| poll(it, |line| line.replace("ID=\"poll-0\",", "")));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bytes::Bytes;
-use nowcast_hls::{MediaPlaylist, PartInfo, Profile, RenditionReport};
+use nowcast_hls::{DateRange, MediaPlaylist, PartInfo, Profile, RenditionReport};
 use nowcast_lint::{Exchange, Linter, Probe, Purpose, Report};
 use nowcast_media::{MediaTime, Seconds5};
 use url::Url;
@@ -70,6 +70,7 @@ impl Rendition {
         let since = if msn < DISCONTINUITY { number } else { number - DISCONTINUITY * PARTS };
         let samples = if self.track.video { 5 } else { 10 };
         self.parts.push(mp4::part(self.track, since * ticks, samples, key));
+        self.playlist.set_date_ranges(&polls(number));
         if index + 1 == PARTS {
             self.playlist.end_segment();
             self.playlist.evict();
@@ -80,6 +81,19 @@ impl Rendition {
         let first = usize::try_from(msn * PARTS).unwrap();
         self.parts[first..first + usize::try_from(PARTS).unwrap()].concat()
     }
+}
+
+/// A poll every four seconds, open for two of them; the last has no end.
+fn polls(part: u64) -> Vec<DateRange> {
+    let poll = |opens: u64| DateRange {
+        id: format!("poll-{opens}"),
+        class: "live.nowcast.poll",
+        start_unix_ms: BEGAN + i64::try_from(opens).unwrap() * 200,
+        duration_ms: (part >= opens + 10 && opens < 60).then_some(2000),
+        planned_duration_ms: Some(3000),
+        attributes: vec![("X-NOWCAST-EVENT", "eyJ9".to_owned())],
+    };
+    (0..=part).step_by(20).map(poll).collect()
 }
 
 /// The watch of a stream that `fault` breaks: it changes answers before they are judged.

@@ -71,6 +71,22 @@ impl<'a> Attributes<'a> {
         seconds(self.need(name)?).map_err(|error| format!("{}: {name}: {error}", self.tag))
     }
 
+    /// Seconds, if they are there.
+    pub(super) fn optional_seconds(&mut self, name: &str) -> Result<Option<Units>, String> {
+        let there = self.pairs.iter().any(|(other, _)| *other == name);
+        if there { self.seconds(name).map(Some) } else { Ok(None) }
+    }
+
+    /// All that are left and begin with `X-`, quoted strings.
+    pub(super) fn custom(&mut self) -> Result<Vec<(String, String)>, String> {
+        let mut custom = Vec::new();
+        while let Some((name, _)) = self.pairs.iter().find(|(name, _)| name.starts_with("X-")) {
+            let name = *name;
+            custom.push((name.to_owned(), self.quoted(name)?));
+        }
+        Ok(custom)
+    }
+
     /// `YES`, or absent.
     pub(super) fn yes(&mut self, name: &str) -> Result<bool, String> {
         match self.take(name) {

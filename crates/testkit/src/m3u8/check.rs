@@ -22,6 +22,7 @@ impl MediaPlaylist {
             self.check_segment(segment)?;
         }
         self.check_dates()?;
+        self.check_date_ranges()?;
         self.check_listed_parts()?;
         self.check_names()?;
         self.check_hints()
@@ -94,6 +95,17 @@ impl MediaPlaylist {
                 "segment {}: its date is {error}e-5 s off",
                 pair[1].msn
             );
+        }
+        Ok(())
+    }
+
+    /// §4.4.5.1: dates map onto segments; §6.2.1: what no longer does has gone.
+    fn check_date_ranges(&self) -> Result<(), String> {
+        let first = self.all().next().and_then(|segment| segment.program_date_time);
+        for range in &self.date_ranges {
+            let id = &range.id;
+            let date = first.ok_or_else(|| format!("date range {id}: no segment has a date"))?;
+            ensure!(!range.ended_before(date), "date range {id} ended before what is listed");
         }
         Ok(())
     }

@@ -1,5 +1,5 @@
 use super::attributes::{Attributes, date, integer, seconds};
-use super::{Head, MediaPlaylist, Part, Report, Segment};
+use super::{DateRange, Head, MediaPlaylist, Part, Report, Segment};
 
 /// What has been read so far. `None` in the first fields: the tag has not come.
 #[derive(Default)]
@@ -12,6 +12,7 @@ struct Reader {
     media_sequence: Option<u64>,
     discontinuity_sequence: Option<u64>,
     skipped: Option<u64>,
+    date_ranges: Vec<DateRange>,
     segments: Vec<Segment>,
     /// The segment whose tags are being read.
     next: Segment,
@@ -80,6 +81,7 @@ impl Reader {
                 attributes.finish()?;
                 self.head(|r| &mut r.skipped, count)
             }
+            "#EXT-X-DATERANGE" => self.date_range(Attributes::read(tag, value)?),
             "#EXT-X-DISCONTINUITY" => {
                 let twice = self.next.discontinuity;
                 self.segment_tag()?.discontinuity = true;
@@ -138,13 +140,39 @@ impl Reader {
         slot: impl Fn(&mut Self) -> &mut Option<T>,
         value: T,
     ) -> Result<(), String> {
-        if !self.segments.is_empty() || self.next != Segment::default() || self.init.is_some() {
-            return Err("after the first segment".into());
-        }
+        self.before_segments()?;
         match slot(self).replace(value) {
             Some(_) => Err("given twice".into()),
             None => Ok(()),
         }
+    }
+
+    fn before_segments(&self) -> Result<(), String> {
+        let begun = !self.segments.is_empty() || self.next != Segment::default();
+        if begun || self.init.is_some() {
+            return Err("after the first segment".into());
+        }
+        Ok(())
+    }
+
+    /// §4.4.5.1, with START-DATE in every tag.
+    fn date_range(&mut self, mut attributes: Attributes<'_>) -> Result<(), String> {
+        self.body()?;
+        self.before_segments()?;
+        let range = DateRange {
+            id: attributes.quoted("ID")?,
+            class: attributes.quoted("CLASS")?,
+            start: date(&attributes.quoted("START-DATE")?)?,
+            duration: attributes.optional_seconds("DURATION")?,
+            planned_duration: attributes.optional_seconds("PLANNED-DURATION")?,
+            attributes: attributes.custom()?,
+        };
+        attributes.finish()?;
+        if self.date_ranges.iter().any(|other| other.id == range.id) {
+            return Err("a second tag of one ID".into());
+        }
+        self.date_ranges.push(range);
+        Ok(())
     }
 
     /// Something of a segment: after the head, before hints and reports.
@@ -251,6 +279,7 @@ impl Reader {
                 .discontinuity_sequence
                 .ok_or("EXT-X-DISCONTINUITY-SEQUENCE is missing")?,
             skipped: self.skipped,
+            date_ranges: self.date_ranges,
             segments: self.segments,
             open,
             part_hint: self.part_hint,

@@ -10,6 +10,7 @@ const GOOD: &str = "\
 #EXT-X-PART-INF:PART-TARGET=1
 #EXT-X-MEDIA-SEQUENCE:7
 #EXT-X-DISCONTINUITY-SEQUENCE:3
+#EXT-X-DATERANGE:ID=\"1\",CLASS=\"x.poll\",START-DATE=\"2028-02-28T23:59:58.000Z\",DURATION=0.5,X-A=\"b, c\"
 #EXT-X-MAP:URI=\"a.mp4\"
 #EXT-X-PROGRAM-DATE-TIME:2028-02-28T23:59:58.500Z
 #EXT-X-PART:DURATION=1,URI=\"p0.m4s\",INDEPENDENT=YES
@@ -36,6 +37,9 @@ fn a_good_playlist_is_read_as_what_it_says() {
     assert_eq!(playlist.last_part(), Some((8, 0)));
     assert_eq!(playlist.segments[0].program_date_time, Some(1_835_395_198_500));
     assert_eq!(playlist.segments[0].init.as_deref(), Some("a.mp4"));
+    let range = &playlist.date_ranges[0];
+    assert_eq!((range.start, range.duration), (1_835_395_198_000, Some(50_000)));
+    assert_eq!(range.attributes, [("X-A".to_owned(), "b, c".to_owned())]);
     let open = playlist.open.as_ref().unwrap();
     assert_eq!((open.init.as_deref(), open.discontinuity), (Some("b.mp4"), true));
     assert!(playlist.reaches(7, None) && !playlist.reaches(8, None));
@@ -59,6 +63,21 @@ fn one_fault_is_one_complaint() {
         (",HOLD-BACK=6", "", "HOLD-BACK is missing"),
         ("SKIP-UNTIL=12", "SKIP-UNTIL=11", "CAN-SKIP-UNTIL"),
         ("#EXT-X-DISCONTINUITY-SEQUENCE:3\n", "", "is missing"),
+        ("CLASS=\"x.poll\",", "", "CLASS is missing"),
+        ("DURATION=0.5,", "DURATION=0.499,", "ended before"),
+        ("DURATION=0.5,", "DURATION=\"0.5\",", "decimal integer"),
+        ("X-A=\"b, c\"", "X-A=b", "quoted"),
+        ("X-A=\"b, c\"", "A=\"b\"", "unexpected A"),
+        (
+            "#EXT-X-MAP:URI=\"a.mp4\"",
+            "#EXT-X-DATERANGE:ID=\"1\",CLASS=\"x\",START-DATE=\"2028-02-28T23:59:58.000Z\"\n#EXT-X-MAP:URI=\"a.mp4\"",
+            "second tag",
+        ),
+        (
+            "s7.m4s\n",
+            "s7.m4s\n#EXT-X-DATERANGE:ID=\"2\",CLASS=\"x\",START-DATE=\"2028-02-28T23:59:58.000Z\"\n",
+            "after the first segment",
+        ),
         ("#EXT-X-MAP:URI=\"a.mp4\"\n", "", "no EXT-X-MAP"),
         ("#EXT-X-MAP:URI=\"a.mp4\"", "#EXT-X-MAP:URI=a.mp4", "quoted"),
         ("28T23:59:58.500Z", "28T23:59:58.500+00:00", "UTC"),
@@ -108,6 +127,11 @@ fn one_illegal_change_is_one_complaint() {
         ("SEQUENCE:3", "SEQUENCE:4", "DISCONTINUITY-SEQUENCE"),
         ("a.mp4", "c.mp4", "changed"),
         ("s7.m4s", "s8.m4s", "changed"),
+        ("x.poll", "x.pole", "date range 1 changed"),
+        ("DURATION=0.5,", "", "date range 1 changed"),
+        ("DURATION=0.5,", "DURATION=0.6,", "date range 1 changed"),
+        ("b, c", "b", "date range 1 changed"),
+        ("RANGE:ID=\"1\"", "RANGE:ID=\"2\"", "date range 1 vanished"),
         ("\"p1.m4s\"", "\"p9.m4s\"", "parts changed"),
         ("\"p2.m4s\"", "\"p9.m4s\"", "parts changed"),
         ("\"p3.m4s\"", "\"p9.m4s\"", "was hinted"),

@@ -1,5 +1,5 @@
 use super::check::ensure;
-use super::{MediaPlaylist, Part, Segment};
+use super::{DateRange, MediaPlaylist, Part, Segment};
 
 impl MediaPlaylist {
     /// Checks that this generation differs from `before`, an earlier one, only as §6.2.1 allows.
@@ -16,6 +16,7 @@ impl MediaPlaylist {
             check_kept(old, new)?;
         }
         self.check_new_parts(before)?;
+        self.check_kept_ranges(before)?;
         for old in &before.reports {
             let new = self.reports.iter().find(|new| new.uri == old.uri);
             let forth = new
@@ -42,6 +43,21 @@ impl MediaPlaylist {
         let enough = left >= 3 * self.head.target_duration * 100_000 && self.segments.len() >= 6;
         ensure!(removed == 0 || enough, "too little left: {left}e-5 s");
         Ok(removed)
+    }
+
+    /// §6.2.1: a range stays while it maps onto a segment listed, §4.4.5.1: as it was, but for what is added.
+    fn check_kept_ranges(&self, before: &Self) -> Result<(), String> {
+        let first = self.all().next().and_then(|segment| segment.program_date_time);
+        for old in &before.date_ranges {
+            let id = &old.id;
+            if let Some(new) = self.date_ranges.iter().find(|new| new.id == *id) {
+                ensure!(keeps(old, new), "date range {id} changed: {old:?} to {new:?}");
+            } else {
+                let over = first.is_some_and(|first| old.ended_before(first));
+                ensure!(over, "date range {id} vanished");
+            }
+        }
+        Ok(())
     }
 
     /// §4.4.5.3: what was hinted is what came.
@@ -97,6 +113,15 @@ impl MediaPlaylist {
         segments.extend(rest);
         Ok(Self { skipped: None, segments, open, ..delta })
     }
+}
+
+/// Whether all attributes that a date range had are as they were.
+fn keeps(old: &DateRange, new: &DateRange) -> bool {
+    let stays = |old: Option<_>, new| old.is_none() || old == new;
+    (&old.class, old.start) == (&new.class, new.start)
+        && stays(old.duration, new.duration)
+        && stays(old.planned_duration, new.planned_duration)
+        && old.attributes.iter().all(|pair| new.attributes.contains(pair))
 }
 
 fn check_kept(old: &Segment, new: &Segment) -> Result<(), String> {

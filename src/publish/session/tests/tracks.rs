@@ -213,7 +213,8 @@ fn a_returning_source_finds_its_tracks_by_their_language() {
         track(0x202, Some(b"eng"), 48_000),
     ];
     session.audio_tracks(&returns.map(|one| one.track));
-    let first = session.restart(START + 20_000_000);
+    session.restart(START + 20_000_000);
+    let first = session.next_index();
     let carried = returns.map(|one| session.audio_format(one.track.pid, one.config.unwrap()));
     assert_eq!(carried, [Carried::NotInThisSession, Carried::Yes, Carried::Yes]);
     run(
@@ -226,7 +227,8 @@ fn a_returning_source_finds_its_tracks_by_their_language() {
 
     // What viewers hear unasked takes what there is; a track whose language has gone falls silent.
     session.audio_tracks(&[track(0x300, None, 48_000).track]);
-    let first = session.restart(START + 40_000_000);
+    session.restart(START + 40_000_000);
+    let first = session.next_index();
     let format = track(0x300, None, 48_000).config.unwrap();
     assert_eq!(session.audio_format(0x300, format), Carried::Yes);
     let mono = AacConfig { channels: 1, ..format };

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::super::attributes::{decimal, integer};
+use super::super::attributes::{Attributes, decimal, integer};
 use super::super::date;
-use super::super::faults::{DATE, DATE_ZONE, PART_AFTER_EXTINF, SKIP_ORDER, TAG_VALUE};
-use super::super::media::{Hint, HintType, Map, Part, Report, ServerControl};
+use super::super::faults::{DATE, DATE_RANGE, DATE_ZONE, PART_AFTER_EXTINF, SKIP_ORDER, TAG_VALUE};
+use super::super::media::{DateRange, Hint, HintType, Map, Part, Report, ServerControl};
 use super::Reader;
 use crate::exchange::ByteRange;
 
@@ -34,7 +34,10 @@ impl Reader<'_> {
         if self.out.media_sequence.is_none() {
             self.fault(&SKIP_ORDER, line, "EXT-X-MEDIA-SEQUENCE does not precede EXT-X-SKIP: write both sequence numbers first.");
         }
-        let version = if attributes.text("RECENTLY-REMOVED-DATERANGES").is_some() { 10 } else { 9 };
+        let removed = attributes.text("RECENTLY-REMOVED-DATERANGES");
+        let removed = removed.map(|ids| ids.split('\t').map(str::to_owned).collect::<Vec<_>>());
+        let version = if removed.is_some() { 10 } else { 9 };
+        self.out.removed_ranges = removed;
         self.needs(version, "EXT-X-SKIP", line);
         let count = attributes.integer("SKIPPED-SEGMENTS", &mut self.out.faults);
         self.out.skipped = self.once(self.out.skipped.clone(), count, line);
@@ -150,6 +153,49 @@ impl Reader<'_> {
         let last_msn = attributes.integer("LAST-MSN", faults);
         let last_part = attributes.integer("LAST-PART", faults);
         self.out.reports.push(Report { line, url, last_msn, last_part });
+    }
+
+    pub(super) fn date_range(&mut self, value: &str, line: usize) {
+        let attributes = self.attributes(value, line);
+        let Some(id) = attributes.quoted("ID", &mut self.out.faults).map(str::to_owned) else {
+            return self.missing("ID", line);
+        };
+        let start = self.date_of(&attributes, "START-DATE");
+        let end = self.date_of(&attributes, "END-DATE");
+        let faults = &mut self.out.faults;
+        let lasts = attributes.seconds("DURATION", faults);
+        attributes.seconds("PLANNED-DURATION", faults);
+        let lasts = lasts.and_then(|lasts| i64::try_from(lasts.as_micros()).ok());
+        let computed = start.zip(lasts).map(|(start, lasts)| start.saturating_add(lasts));
+        let fixed = end.is_some() || lasts.is_some();
+        let on_next = attributes.yes("END-ON-NEXT");
+        if end.zip(start).is_some_and(|(end, start)| end < start) {
+            self.fault(&DATE_RANGE, line, "END-DATE lies before START-DATE.");
+        }
+        if end.zip(computed).is_some_and(|(end, computed)| end.abs_diff(computed) > 1000) {
+            let complaint = "END-DATE is not START-DATE and DURATION: write one of the two.";
+            self.fault(&DATE_RANGE, line, complaint);
+        }
+        if on_next && (fixed || attributes.text("CLASS").is_none()) {
+            let complaint =
+                "END-ON-NEXT=YES needs CLASS, and stands with neither DURATION nor END-DATE.";
+            self.fault(&DATE_RANGE, line, complaint);
+        }
+        if let Some(name) = attributes.bare_text() {
+            let complaint = format!("{name} is neither a quoted string nor a number: quote it.");
+            self.fault(&DATE_RANGE, line, complaint);
+        }
+        let end = end.or(computed);
+        self.out.date_ranges.push(DateRange { line, id, start, end, attributes });
+    }
+
+    fn date_of(&mut self, attributes: &Attributes, name: &str) -> Option<i64> {
+        let text = attributes.quoted(name, &mut self.out.faults)?;
+        let date = date::parse(text);
+        if date.is_none() {
+            self.fault(&DATE, attributes.line, format!("{name} is not YYYY-MM-DDThh:mm:ss.mmmZ."));
+        }
+        date.map(|(micros, _)| micros)
     }
 
     pub(super) fn define(&mut self, value: &str, line: usize) {
