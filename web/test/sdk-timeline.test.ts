@@ -5,6 +5,7 @@ import { readDateRange, readId3 } from '../src/sdk/metadata.ts';
 import { apply, emptyState } from '../src/sdk/store.ts';
 import { Timeline } from '../src/sdk/timeline.ts';
 import type { RoomEvent } from '../src/sdk/types.ts';
+import { tag } from './id3.ts';
 
 const FRAME = 3000;
 
@@ -144,16 +145,6 @@ test('without metadata dates relate them, to a millisecond', () => {
   assert.equal(pts, 123_456 + 180_000);
   assert.equal(clock.date(123_456 + 180_000), 1_795_305_602_000);
 });
-
-/** An ID3v2.4 tag of `TXXX` frames, encoding 3, as the id3.org text has it; written apart from what reads it. */
-function tag(...texts: [description: string, value: string][]): Uint8Array {
-  const size = (length: number): number[] => [21, 14, 7, 0].map((bits) => (length >> bits) & 127);
-  const frames = texts.flatMap(([description, value]) => {
-    const body = [3, ...new TextEncoder().encode(description), 0, ...new TextEncoder().encode(value)];
-    return [...Buffer.from('TXXX'), ...size(body.length), 0, 0, ...body];
-  });
-  return Uint8Array.from([...Buffer.from('ID3'), 4, 0, 0, ...size(frames.length), ...frames]);
-}
 
 test('the value is read from an ID3 tag, whatever stands beside it', () => {
   const value = { v: 1, epoch: 'e', pts: 90_000, events: [message(1, 90_000)], reactions: { '❤': 12 }, text: 'x'.repeat(3000) };

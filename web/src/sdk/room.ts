@@ -1,8 +1,9 @@
 /** A room as its picture has it: joins every carrier, the picture's clock and the socket. */
 
 import { EventClient, type ClientEvents, type Connection } from './client.ts';
+import { dateOf, listenTo, type HlsLike } from './hls.ts';
 import { MediaClock } from './mediaclock.ts';
-import { readDateRange, readId3, type DateRangeAttributes, type Metadata } from './metadata.ts';
+import type { Metadata } from './metadata.ts';
 import { browserStore, type Store } from './outbox.ts';
 import { watchPicture } from './picture.ts';
 import { Replay } from './replay.ts';
@@ -11,13 +12,6 @@ import { apply, emptyState } from './store.ts';
 import { Ticks } from './ticks.ts';
 import { Timeline } from './timeline.ts';
 import { Emitter, type Ack, type Limits, type Op, type Role, type RoomEvent, type RoomState, type Welcome } from './types.ts';
-
-/** What of hls.js is used. */
-export interface HlsLike {
-  readonly playingDate: Date | null;
-  on(event: any, listener: any): void;
-  off(event: any, listener: any): void;
-}
 
 export interface RoomOptions {
   stream: string;
@@ -63,7 +57,6 @@ export class Room extends Emitter<RoomEvents> {
   readonly #abort = new AbortController();
   readonly #since = Date.now();
   readonly #metadata = new Set<string>();
-  readonly #dateRanges = new Set<string>();
   #detach: () => void = () => undefined;
   #hls: HlsLike | undefined;
   #state = emptyState();
@@ -148,18 +141,10 @@ export class Room extends Emitter<RoomEvents> {
     this.#detach();
     this.#clock.newPlayer();
     this.#hls = hls;
-    const onMetadata = (_: unknown, { samples }: { samples: { pts: number; data: Uint8Array }[] }): void => {
-      for (const { pts, data } of samples) for (const value of readId3(data)) this.#onMetadata(pts, value);
-    };
-    const onPlaylist = (_: unknown, { details }: { details: { dateRanges: Record<string, { attr: DateRangeAttributes } | undefined> } }): void => {
-      for (const [id, range] of Object.entries(details.dateRanges)) if (range) this.#onDateRange(id, range.attr);
-    };
-    hls.on('hlsFragParsingMetadata', onMetadata);
-    hls.on('hlsLevelUpdated', onPlaylist);
-    this.#detach = () => {
-      hls.off('hlsFragParsingMetadata', onMetadata);
-      hls.off('hlsLevelUpdated', onPlaylist);
-    };
+    this.#detach = listenTo(hls, {
+      metadata: (time, value) => this.#onMetadata(time, value),
+      events: (events) => this.#tell(events, this.#epoch),
+    });
   }
 
   /** Sends an op of this viewer; what it says is reckoned from the picture that they see. */
@@ -179,7 +164,7 @@ export class Room extends Emitter<RoomEvents> {
   // ---------------------------------------------------------------- the picture
 
   #onPicture(time: number): void {
-    const date = this.#playingDate(time);
+    const date = dateOf(time, this.#video, this.#hls);
     const pts = this.#clock.pts({ time, date });
     this.#date = date ?? (pts === undefined ? undefined : this.#clock.date(pts));
     if (pts === undefined) return;
@@ -199,15 +184,6 @@ export class Room extends Emitter<RoomEvents> {
     } else {
       this.#timeline.advance(pts);
     }
-  }
-
-  #playingDate(time: number): number | undefined {
-    const video = this.#video as HTMLVideoElement & { getStartDate?: () => Date };
-    // Of the playing position; the picture's is a little before it.
-    const playing = this.#hls?.playingDate?.getTime();
-    if (playing !== undefined) return playing + (time - video.currentTime) * 1000;
-    const start = this.#hls ? undefined : video.getStartDate?.().getTime();
-    return start === undefined || Number.isNaN(start) ? undefined : start + time * 1000;
   }
 
   /** A player that shows nothing is no reason to keep the room silent. */
@@ -377,13 +353,6 @@ export class Room extends Emitter<RoomEvents> {
     for (const [id, tally] of Object.entries(polls)) this.#timeline.add({ ...here, id, kind: 'poll.tally', body: { poll: id, ...tally } });
     if (reactions) this.#timeline.add({ ...here, id: name, kind: 'reactions', body: { counts: reactions } });
     if (more) this.emit('more', more);
-  }
-
-  #onDateRange(id: string, attributes: DateRangeAttributes): void {
-    const name = `${id} ${'X-NOWCAST-RESULT' in attributes}`;
-    if (this.#dateRanges.has(name)) return;
-    this.#dateRanges.add(name);
-    this.#tell(readDateRange(attributes), this.#epoch);
   }
 
   // ---------------------------------------------------------------- what is shown
