@@ -179,6 +179,7 @@ test('a poll keeps its newest revision and its result, in every order of its tal
     return [...state.polls[0]!.options.map((option) => option.votes), state.polls[0]!.rev];
   };
   assert.deepEqual(votes([opened, tally(2, [1, 1]), tally(1, [1, 0])]), [1, 1, 2]);
+  assert.deepEqual(votes([opened, tally(2, []), tally(2, [1, 1])]), [1, 1, 2], 'who has voted sees what others do not');
   assert.deepEqual(votes([opened, result, tally(6, [3, 3])]), [4, 3, 7]);
   assert.deepEqual(votes([opened, tally(6, [3, 3]), opened, result]), [4, 3, 7]);
 });

@@ -26,7 +26,9 @@ export class Chat {
   readonly composer: Composer;
   readonly #room: Room;
   readonly #actions: LineActions | undefined;
-  readonly #list = make('ol', { role: 'log', 'aria-live': 'off', 'aria-label': 'Chat', tabindex: 0 });
+  readonly #list = make('ol');
+  /** One stop for the Tab key; the arrows go from line to line, and Tab to what can be done with one. */
+  readonly #scroll = make('div', { class: 'scroll', role: 'log', 'aria-live': 'off', 'aria-label': 'Messages, arrows go through them', tabindex: 0 });
   readonly #newer = button('', { class: 'newer', hidden: true }, () => this.#toEnd());
   readonly #empty = make('p', { class: 'empty' }, 'Nobody has said anything yet.');
   readonly #mode = make('p', { class: 'mode', hidden: true });
@@ -35,17 +37,20 @@ export class Chat {
   readonly #mine = new Map<string, { line: HTMLLIElement; seq: number | undefined }>();
   #replyTo: RoomEvent | undefined;
   #missed = 0;
+  /** The end is kept in view. */
+  #following = true;
   #waiting: RoomEvent[] = [];
 
   constructor(room: Room, actions?: LineActions) {
     this.#room = room;
     this.#actions = actions;
     this.composer = new Composer({ label: 'Say something', done: '', eager: true, send: (text) => this.#send(text) });
-    const scroll = make('div', { class: 'scroll' }, this.#empty, this.#list);
-    this.element.append(this.#pinned, make('div', { class: 'lines' }, scroll, this.#newer), this.#mode, this.composer.element);
-    scroll.addEventListener('scroll', () => this.#atEnd() && this.#caughtUp());
+    this.#scroll.append(this.#empty, this.#list);
+    this.element.append(this.#pinned, make('div', { class: 'lines' }, this.#scroll, this.#newer), this.#mode, this.composer.element);
+    this.#scroll.addEventListener('scroll', () => this.#scrolled());
+    this.#scroll.addEventListener('keydown', (event) => this.#onKey(event));
     // What takes room above or below does not push the end out of view.
-    new ResizeObserver(() => this.#missed === 0 && this.#toEnd()).observe(scroll);
+    new ResizeObserver(() => this.#following && this.#toEnd()).observe(this.#scroll);
     room.on('state', () => this.#all());
     room.on('chat.message', (event) => this.#queue(event));
     room.on('chat.removed', (event) => this.#removed(event.body.message ?? event.id));
@@ -93,7 +98,6 @@ export class Chat {
   #draw(): void {
     const events = this.#waiting.splice(0).slice(-LINES).filter(({ id }) => !this.#lines.has(id));
     if (events.length === 0) return;
-    const atEnd = this.#atEnd();
     for (const event of events) {
       const own = [...this.#mine].find(([id, { seq }]) => id === event.id || (seq !== undefined && seq === event.seq));
       const line = this.#line(event);
@@ -112,14 +116,14 @@ export class Chat {
       oldest.remove();
     }
     this.#empty.hidden = true;
-    if (atEnd) this.#toEnd();
+    if (this.#following && this.#scroll.clientHeight > 0) this.#toEnd();
     else this.#missed += events.length;
     this.#renderMissed();
   }
 
   #line(event: RoomEvent): HTMLLIElement {
     const { id, by, body } = event;
-    const line = make('li', { 'data-id': id });
+    const line = make('li', { 'data-id': id, tabindex: -1 });
     if (by && by.id === this.#room.viewer) line.classList.add('own');
     const reply = body.reply_to && this.#room.state.chat.find((one) => one.id === body.reply_to);
     if (reply) line.append(make('p', { class: 'reply' }, icon('reply'), make('span', {}, `${nameOf(reply.by)}: ${reply.body.text}`)));
@@ -133,6 +137,11 @@ export class Chat {
       void follow(status, this.#room.send('report', { message: id, reason: 'unwanted' }), 'Reported. Thank you.');
     });
     actions.append(answer, ...(this.#actions?.(event) ?? [report]));
+    // Two hundred lines are no four hundred stops.
+    const stops = (tabIndex: number) => () => actions.querySelectorAll('button').forEach((one) => (one.tabIndex = tabIndex));
+    line.addEventListener('focusin', stops(0));
+    line.addEventListener('focusout', stops(-1));
+    stops(-1)();
     line.append(make('p', { class: 'said' }, nameTag(by), ' ', make('span', { class: 'text' }, body.text)), actions, status);
     this.#lines.set(id, line);
     return line;
@@ -234,15 +243,28 @@ export class Chat {
     this.#renderMissed();
   }
 
-  #atEnd(): boolean {
-    const { scrollHeight, scrollTop, clientHeight } = this.#list.parentElement as HTMLElement;
-    return clientHeight > 0 && scrollHeight - scrollTop - clientHeight < AT_END;
+  #scrolled(): void {
+    const { scrollHeight, scrollTop, clientHeight } = this.#scroll;
+    if (clientHeight === 0) return;
+    this.#following = scrollHeight - scrollTop - clientHeight < AT_END;
+    if (this.#following) this.#caughtUp();
   }
 
   #toEnd(): void {
-    const scroll = this.#list.parentElement as HTMLElement;
-    scroll.scrollTop = scroll.scrollHeight;
-    if (scroll.clientHeight > 0) this.#caughtUp();
+    this.#following = true;
+    this.#scroll.scrollTop = this.#scroll.scrollHeight;
+    if (this.#scroll.clientHeight > 0) this.#caughtUp();
+  }
+
+  #onKey(event: KeyboardEvent): void {
+    const lines = [...this.#list.children] as HTMLElement[];
+    const at = lines.findIndex((line) => line.contains(document.activeElement));
+    const from = at < 0 ? lines.length : at;
+    const next = { ArrowUp: from - 1, ArrowDown: from + 1, Home: 0, End: lines.length - 1 }[event.key];
+    if (event.key === 'Escape') this.composer.field.focus();
+    else if (next === undefined || !lines[next]) return;
+    else lines[next].focus();
+    event.preventDefault();
   }
 
   /** The pane came into view. */

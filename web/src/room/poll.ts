@@ -76,13 +76,18 @@ export class PollCard {
     const left = closes_at === null || date === undefined ? undefined : (closes_at - date) / 1000;
     let text = 'Open';
     if (state === 'cancelled') text = 'Cancelled';
-    else if (state === 'closed') text = 'Final result';
+    else if (state === 'closed' && this.#shown) text = 'Final result';
     else if (!this.open) text = 'Voting is over';
     else if (left !== undefined) text = `Closes in ${clock(left)}`;
     say(this.#time, text);
     this.#time.classList.toggle('soon', this.open && left !== undefined && left <= 10);
     say(this.#voters, voters > 0 ? count(voters, 'voter') : '');
     if (open !== this.open) this.#renderRows();
+  }
+
+  /** Its counts are to be seen. */
+  get #shown(): boolean {
+    return this.#poll.options.some(({ votes }) => votes !== undefined);
   }
 
   #addRow(id: string): void {
@@ -100,7 +105,7 @@ export class PollCard {
   #renderRows(): void {
     const { options, multi, change_vote, state } = this.#poll;
     const counts = options.map(({ votes }) => votes ?? 0);
-    const shown = options.some(({ votes }) => votes !== undefined);
+    const shown = this.#shown;
     const total = multi ? Math.max(this.#poll.voters, ...counts) : counts.reduce((sum, votes) => sum + votes, 0);
     const most = Math.max(...counts);
     const voted = this.#view.mine.length > 0;

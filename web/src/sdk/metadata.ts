@@ -11,8 +11,8 @@ export interface Metadata {
   events?: RoomEvent[];
   /** Counts since the piece before. */
   reactions?: Record<string, number>;
-  /** Tallies by poll; `votes` in the order of the options. */
-  polls?: Record<string, { rev: number; votes?: number[]; voters: number }>;
+  /** Tallies by poll; `votes` in the order of the options, none while they are hidden; `closes_at` once it is closing. */
+  polls?: Record<string, { rev: number; votes?: number[]; voters: number; closes_at?: number }>;
   /** Messages of a busy chat that are left out. */
   more?: number;
 }

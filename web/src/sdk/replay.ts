@@ -1,7 +1,7 @@
 /** The room at a past moment, and what followed it: the last snapshot before it, then ticks. */
 
 import { apply, emptyState } from './store.ts';
-import type { Tick, Ticks } from './ticks.ts';
+import { ABREAST, type Tick, type Ticks } from './ticks.ts';
 import type { RoomEvent, RoomState } from './types.ts';
 
 /** Ticks are read so far ahead of the picture. */
@@ -47,6 +47,8 @@ export class Replay {
       events.push(...some.flatMap((tick) => tick.events));
       if (some.some((tick) => isAfter(tick, position() + AHEAD))) break;
     }
+    // Older than what is kept: nobody can say.
+    if (!snapshot && events.length === 0 && current.tick > 0) return undefined;
     const reached = position();
     const ahead = events.filter((event) => {
       const later = event.bind !== undefined && event.bind.pts > reached;
@@ -73,18 +75,22 @@ export class Replay {
     const { epoch } = moment;
     let { next } = moment;
     let told: Tick | undefined;
+    let atEdge = false;
     while (!signal.aborted) {
       const position = options.position();
       if (told && position !== undefined && isAfter(told, position + AHEAD)) {
         await pause(IDLE_MS, signal);
         continue;
       }
-      let ticks = await this.#ticks.some(epoch, next, signal);
-      if (ticks.length === 0) {
+      let ticks: Tick[];
+      if (atEdge) {
         if (!options.alone()) return false;
         const tick = await this.#ticks.next(epoch, next, signal);
         if (!tick) await pause(IDLE_MS, signal);
         ticks = tick ? [tick] : [];
+      } else {
+        ticks = await this.#ticks.some(epoch, next, signal);
+        atEdge = ticks.length < ABREAST;
       }
       for (const tick of ticks) options.tell(tick.events);
       next += ticks.length;

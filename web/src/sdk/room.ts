@@ -242,9 +242,12 @@ export class Room extends Emitter<RoomEvents> {
 
   async #join(): Promise<void> {
     const current = await this.#ticks.current(this.#abort.signal);
-    if (!current || this.#welcome) return;
-    this.#come(current.state, current.epoch, current.seq);
-    if (!this.#hls) this.#follow({ epoch: current.epoch, next: current.tick + 1 }, this.#abort.signal);
+    if (!current || this.connection === 'open') return;
+    if (!this.#welcome) this.#come(current.state, current.epoch, current.seq);
+    if (this.#hls) return;
+    this.#moment?.abort();
+    const { signal } = (this.#moment = new AbortController());
+    this.#follow({ epoch: current.epoch, next: current.tick + 1 }, signal);
   }
 
   /** The picture is somewhere else: what was shown after it goes at once, the state of that moment comes. */
@@ -342,6 +345,7 @@ export class Room extends Emitter<RoomEvents> {
 
   #onMetadata(time: number, value: Metadata): void {
     const { pts, epoch, events = [], polls = {}, reactions, more } = value;
+    this.#epoch ||= epoch;
     this.#tell(events, epoch);
     if (pts === undefined) return;
     this.#clock.sawTime(time, pts);
@@ -350,7 +354,9 @@ export class Room extends Emitter<RoomEvents> {
     if (this.connection === 'open' || this.#metadata.has(name)) return;
     this.#metadata.add(name);
     const here = { epoch, bind: { pts } };
-    for (const [id, tally] of Object.entries(polls)) this.#timeline.add({ ...here, id, kind: 'poll.tally', body: { poll: id, ...tally } });
+    for (const [id, tally] of Object.entries(polls)) {
+      this.#timeline.add({ ...here, id, kind: 'poll.tally', body: { poll: id, ...tally, closing: 'closes_at' in tally } });
+    }
     if (reactions) this.#timeline.add({ ...here, id: name, kind: 'reactions', body: { counts: reactions } });
     if (more) this.emit('more', more);
   }

@@ -65,7 +65,11 @@ function applyPoll(polls: Poll[], { kind, id, bind, body }: RoomEvent): boolean 
     return true;
   }
   const over = poll.state === 'closed' || poll.state === 'cancelled';
-  if (kind === 'poll.tally' && (over || body.rev <= poll.rev)) return false;
+  // Who has voted may be shown the counts of a revision that others see without them.
+  const counts = (options: Option[] | undefined): boolean => options?.some(({ votes }) => votes !== undefined) ?? false;
+  const shows = counts(body.options) || body.votes?.length > 0;
+  const same = body.rev === poll.rev && shows && !counts(poll.options);
+  if (kind === 'poll.tally' && (over || (body.rev <= poll.rev && !same))) return false;
   if (body.question) poll.question = body.question;
   poll.rev = body.rev;
   poll.voters = body.voters ?? poll.voters;
@@ -79,7 +83,7 @@ function applyPoll(polls: Poll[], { kind, id, bind, body }: RoomEvent): boolean 
 /** The media tell votes as a plain list, in the order of the options. */
 function merge(known: Option[], options: Option[] | undefined, votes: number[] | undefined): Option[] {
   if (options) return options.map((option) => ({ ...known.find(({ id }) => id === option.id), ...option }));
-  if (!votes) return known;
+  if (!votes?.length) return known;
   return known.map((option, index) => ({ ...option, votes: votes[index] ?? 0 }));
 }
 

@@ -3,7 +3,7 @@
 import type { RoomEvent, RoomState } from './types.ts';
 
 /** Ticks fetched side by side: with HTTP/1.1 the picture needs the other connections. */
-const ABREAST = 4;
+export const ABREAST = 4;
 
 export interface Current {
   epoch: string;

@@ -53,7 +53,7 @@ export function lineActions(room: Room, tell: (state: string, text: string) => v
 export function queue(room: Room, waiting: (number: number) => void): HTMLElement {
   const list = make('ol', { 'aria-label': 'Waiting for a decision' });
   const element = make('div', { class: 'queue', hidden: true }, list);
-  const known = new Set<string>();
+  const known = new Map<string, () => void>();
   const changed = (): void => {
     element.hidden = list.childElementCount === 0;
     waiting(list.childElementCount);
@@ -61,7 +61,6 @@ export function queue(room: Room, waiting: (number: number) => void): HTMLElemen
 
   function add(key: string, what: string, by: HeldMessage['by'], text: string, decide: (status: HTMLElement, done: () => void) => HTMLElement[]): void {
     if (known.has(key)) return;
-    known.add(key);
     const status = make('p', { class: 'status', role: 'status' });
     const item = make('li', {}, make('p', { class: 'from' }, nameTag(by), make('span', { class: 'why' }, what)), make('p', { class: 'text' }, text));
     const done = (): void => {
@@ -69,6 +68,7 @@ export function queue(room: Room, waiting: (number: number) => void): HTMLElemen
       item.remove();
       changed();
     };
+    known.set(key, done);
     item.append(make('p', { class: 'buttons' }, ...decide(status, done)), status);
     list.append(item);
     changed();
@@ -82,6 +82,9 @@ export function queue(room: Room, waiting: (number: number) => void): HTMLElemen
       decision('Reject', '', 'mod.reject', id, status, done),
     ]),
   );
+  // Somebody else may have decided.
+  room.on('chat.message', ({ id }) => known.get(`held ${id}`)?.());
+  room.on('chat.removed', ({ id, body }) => known.get(`report ${body.message ?? id}`)?.());
   room.on('report', ({ message, reason }: Report) => {
     const event = room.state.chat.find(({ id }) => id === message);
     if (!event) return;
