@@ -189,7 +189,7 @@ test('a seek is answered by one snapshot and few ticks', async () => {
 
 test('without hls.js the JSON is followed for good', async () => {
   files = { 'state.json': { v: 1, epoch: 'e', seq: 5, tick: 5, state: state() } };
-  files['e/6.json'] = { v: 1, epoch: 'e', tick: 6, from: 6, to: 6, events: [event(6, 200)] };
+  files['e/next.json?_t=6'] = { v: 1, epoch: 'e', tick: 6, from: 6, to: 6, events: [event(6, 200)] };
   files['e/next.json?_t=7'] = { v: 1, epoch: 'e', tick: 7, from: 7, to: 8, events: [event(7, 200.5), event(8, 201)] };
   const screen = new Screen();
   const video = Object.assign(screen, { getStartDate: () => new Date(BASE + 100_000) });

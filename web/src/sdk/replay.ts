@@ -1,7 +1,7 @@
 /** The room at a past moment, and what followed it: the last snapshot before it, then ticks. */
 
 import { apply, emptyState } from './store.ts';
-import { ABREAST, type Tick, type Ticks } from './ticks.ts';
+import type { Tick, Ticks } from './ticks.ts';
 import type { RoomEvent, RoomState } from './types.ts';
 
 /** Ticks are read so far ahead of the picture. */
@@ -16,8 +16,9 @@ export interface Moment {
   ahead: RoomEvent[];
   /** Everything up to this number in the log is told by now. */
   seq: number;
-  /** The next tick to read. */
+  /** The next tick to read, and the last one that is known to be there. */
   next: number;
+  last: number;
 }
 
 export class Replay {
@@ -40,7 +41,7 @@ export class Replay {
     let seq = snapshot?.seq ?? 0;
     const events: RoomEvent[] = [];
     while (next <= current.tick) {
-      const some = await this.#ticks.some(epoch, next, signal);
+      const some = await this.#ticks.some(epoch, next, current.tick, signal);
       if (some.length === 0) break;
       next += some.length;
       seq = some.at(-1)!.to;
@@ -55,7 +56,7 @@ export class Replay {
       if (!later) apply(state, event);
       return later;
     });
-    return { epoch, state: { ...state, media: current.state.media }, ahead, seq, next };
+    return { epoch, state: { ...state, media: current.state.media }, ahead, seq, next, last: current.tick };
   }
 
   /**
@@ -63,7 +64,7 @@ export class Replay {
    * (`alone`), follows it for good. Answers whether it told enough.
    */
   async follow(
-    moment: Pick<Moment, 'epoch' | 'next'>,
+    moment: Pick<Moment, 'epoch' | 'next' | 'last'>,
     options: {
       position: () => number | undefined;
       enough: (seq: number) => boolean;
@@ -73,9 +74,8 @@ export class Replay {
     signal: AbortSignal,
   ): Promise<boolean> {
     const { epoch } = moment;
-    let { next } = moment;
+    let { next, last } = moment;
     let told: Tick | undefined;
-    let atEdge = false;
     while (!signal.aborted) {
       const position = options.position();
       if (told && position !== undefined && isAfter(told, position + AHEAD)) {
@@ -83,14 +83,18 @@ export class Replay {
         continue;
       }
       let ticks: Tick[];
-      if (atEdge) {
-        if (!options.alone()) return false;
+      if (next <= last) {
+        ticks = await this.#ticks.some(epoch, next, last, signal);
+        if (ticks.length === 0) return false;
+      } else if (options.alone()) {
         const tick = await this.#ticks.next(epoch, next, signal);
         if (!tick) await pause(IDLE_MS, signal);
         ticks = tick ? [tick] : [];
       } else {
-        ticks = await this.#ticks.some(epoch, next, signal);
-        atEdge = ticks.length < ABREAST;
+        // The stream went on while the viewer was behind it.
+        last = (await this.#ticks.current(signal))?.tick ?? last;
+        if (next > last) return false;
+        continue;
       }
       for (const tick of ticks) options.tell(tick.events);
       next += ticks.length;

@@ -247,7 +247,7 @@ export class Room extends Emitter<RoomEvents> {
     if (this.#hls) return;
     this.#moment?.abort();
     const { signal } = (this.#moment = new AbortController());
-    this.#follow({ epoch: current.epoch, next: current.tick + 1 }, signal);
+    this.#follow({ epoch: current.epoch, next: current.tick + 1, last: current.tick }, signal);
   }
 
   /** The picture is somewhere else: what was shown after it goes at once, the state of that moment comes. */
@@ -275,7 +275,7 @@ export class Room extends Emitter<RoomEvents> {
     this.#follow(moment, signal);
   }
 
-  #follow(moment: { epoch: string; next: number }, signal: AbortSignal): void {
+  #follow(moment: { epoch: string; next: number; last: number }, signal: AbortSignal): void {
     const options = {
       position: () => this.#timeline.position,
       enough: (seq: number) => this.connection === 'open' && this.#toldFrom !== undefined && seq >= this.#toldFrom,

@@ -3,7 +3,7 @@
 import type { RoomEvent, RoomState } from './types.ts';
 
 /** Ticks fetched side by side: with HTTP/1.1 the picture needs the other connections. */
-export const ABREAST = 4;
+const ABREAST = 4;
 
 export interface Current {
   epoch: string;
@@ -48,12 +48,13 @@ export class Ticks {
     return this.#get<Snapshot>(`${epoch}/snapshot-${tick}.json`, signal);
   }
 
-  /** The ticks from `first` on, as many as are there of a handful. */
-  async some(epoch: string, first: number, signal?: AbortSignal): Promise<Tick[]> {
-    const wanted = Array.from({ length: ABREAST }, (_, index) => this.#tick(`${epoch}/${first + index}.json`, signal));
+  /** The ticks from `first` on, as many as are there of a handful up to `last`. */
+  async some(epoch: string, first: number, last: number, signal?: AbortSignal): Promise<Tick[]> {
+    const length = Math.min(ABREAST, last - first + 1);
+    const wanted = Array.from({ length }, (_, index) => this.#tick(`${epoch}/${first + index}.json`, signal));
     const ticks = await Promise.all(wanted);
     const missing = ticks.indexOf(undefined);
-    return ticks.slice(0, missing < 0 ? ABREAST : missing) as Tick[];
+    return ticks.slice(0, missing < 0 ? length : missing) as Tick[];
   }
 
   /** Tick `tick`, once there is one: the request is held until then. */
