@@ -1,4 +1,4 @@
-// Builds the pages into dist/: HTML that never caches, assets whose name changes with their content.
+// Builds the pages into dist/: HTML that never caches, assets whose name changes with their content, and the SDK under a name that stays.
 import { build } from 'esbuild';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
@@ -7,25 +7,26 @@ import { gzipSync } from 'node:zlib';
 
 const here = dirname(fileURLToPath(import.meta.url));
 const dist = join(here, 'dist');
-const pages = ['index.html', 'watch.html'];
-const sources = ['style.css', 'index.ts', 'watch.ts'];
-
-await rm(dist, { recursive: true, force: true });
-const { metafile } = await build({
+const pages = ['index.html', 'watch.html', 'studio.html'];
+const sources = ['style.css', 'audience.css', 'studio.css', 'index.ts', 'watch.ts', 'audience.ts', 'studio.ts'];
+const settings = {
   absWorkingDir: here,
-  entryPoints: sources.map((name) => `src/${name}`),
-  entryNames: '[name]-[hash]',
-  outdir: 'dist/assets',
   bundle: true,
   minify: true,
   format: 'esm',
   target: ['es2022', 'chrome100', 'firefox100', 'safari15.4'],
   legalComments: 'none',
   metafile: true,
-});
+};
+
+await rm(dist, { recursive: true, force: true });
+const [built, sdk] = await Promise.all([
+  build({ ...settings, entryPoints: sources.map((name) => `src/${name}`), entryNames: '[name]-[hash]', outdir: 'dist/assets' }),
+  build({ ...settings, entryPoints: ['src/sdk/index.ts'], outfile: 'dist/sdk/nowcast-events.js' }),
+]);
 
 const assets = new Map();
-for (const [path, { entryPoint }] of Object.entries(metafile.outputs)) {
+for (const [path, { entryPoint }] of Object.entries({ ...built.metafile.outputs, ...sdk.metafile.outputs })) {
   assets.set(basename(entryPoint), `/assets/${basename(path)}`);
   const bytes = await readFile(join(here, path));
   console.log(`${path}  ${bytes.length} bytes, ${gzipSync(bytes).length} gzipped`);

@@ -113,6 +113,11 @@ export class Player extends EventTarget {
     return edge === undefined ? undefined : edge - this.#video.currentTime;
   }
 
+  /** hls.js, where it plays. */
+  get hls(): Hls | undefined {
+    return this.#hls;
+  }
+
   /** Seconds buffered ahead of the playing position. */
   get buffered(): number {
     return ahead(this.#video);

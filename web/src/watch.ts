@@ -1,6 +1,7 @@
 /** `/watch/STREAM`: plays the stream, says what is wrong when it cannot, and starts by itself when it can. */
 
 import { Backoff, clockOffset, streamStatus, type StreamStatus } from './api.ts';
+import type { Audience, AudienceOptions } from './audience.ts';
 import { AUTO, Player, type Failure } from './player.ts';
 import { Reporter, type Playback } from './report.ts';
 
@@ -29,6 +30,7 @@ const SEEK_STEP = 5;
 
 const backoff = new Backoff();
 let player: Player | undefined;
+let audience: Promise<Audience | undefined> | undefined;
 let serverAhead = 0;
 let errors = 0;
 let stalls = 0;
@@ -42,10 +44,12 @@ function start(): void {
   show('connecting');
   const current = new Player(video, playlist);
   player = current;
+  void audience?.then((joined) => current.hls && joined?.attach(current.hls));
   current.addEventListener('playing', () => {
     clearTimeout(stallTimer);
     backoff.reset();
     show('playing');
+    loadAudience();
   });
   current.addEventListener('stalled', () => {
     stalls++;
@@ -82,6 +86,8 @@ async function poll(): Promise<void> {
   }
   if (playable) show('connecting');
   else explain(status);
+  // Before the show, and after it, people talk all the same.
+  if (typeof status === 'object') loadAudience();
   setTimeout(() => (playable ? start() : void poll()), backoff.next());
 }
 
@@ -126,6 +132,52 @@ function show(state: State): void {
   }
   stage.dataset['state'] = state;
   renderPlay();
+}
+
+// ------------------------------------------------------------ the audience
+
+/** Chat, polls and questions, after the first picture; the page plays without them if they do not come. */
+function loadAudience(): void {
+  audience ??= joinAudience().catch((error: unknown) => {
+    console.warn('the audience’s part of the page did not load', error);
+    find('#audience').textContent = 'Chat, polls and questions cannot be reached. Reload the page to try again.';
+    return undefined;
+  });
+}
+
+async function joinAudience(): Promise<Audience> {
+  const { audience: script = '', audienceStyle: style = '' } = document.body.dataset;
+  const sheet = Object.assign(document.createElement('link'), { rel: 'stylesheet', href: style });
+  document.head.append(sheet);
+  const { join } = (await import(script)) as { join: (options: AudienceOptions) => Audience };
+  const joined = join({ stream, video, hls: player?.hls, panel: find('#audience'), overlay: find('#overlay'), missed: renderMissed });
+  return joined;
+}
+
+function renderMissed(number: number): void {
+  find('#missed').textContent = number > 99 ? '99+' : number > 0 ? String(number) : '';
+}
+
+/** Shows or hides the panel, and keeps that for the next visit. */
+function togglePanel(): void {
+  const panel = find('#audience');
+  const shown = panel.offsetParent === null;
+  document.body.dataset['panel'] = shown ? 'shown' : 'hidden';
+  find('#toggle').setAttribute('aria-expanded', String(shown));
+  try {
+    localStorage.setItem('nowcast.panel', document.body.dataset['panel']);
+  } catch {
+    // Then it is as the screen's size has it.
+  }
+}
+
+function restorePanel(): void {
+  try {
+    document.body.dataset['panel'] = localStorage.getItem('nowcast.panel') ?? '';
+  } catch {
+    // Nothing is kept in this browser.
+  }
+  find('#toggle').setAttribute('aria-expanded', String(find('#audience').offsetParent !== null));
 }
 
 // ------------------------------------------------------------ controls
@@ -184,10 +236,13 @@ const KEYS: Record<string, () => void> = {
   ArrowRight: () => seek(SEEK_STEP),
   ArrowUp: () => changeVolume(0.1),
   ArrowDown: () => changeVolume(-0.1),
+  c: togglePanel,
 };
 
 function onKey(event: KeyboardEvent): void {
-  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+  // Who writes, or chooses a tab, does not mean the player.
+  if (event.target instanceof Element && event.target.closest('#audience, textarea, input')) return;
   const onControl = event.target instanceof Element && event.target.closest('button, select, a');
   // Space and the arrows belong to the control that has the focus.
   if (onControl && (event.key === ' ' || (onControl instanceof HTMLSelectElement && event.key.length > 1))) return;
@@ -272,6 +327,7 @@ find('#play').addEventListener('click', togglePlay);
 find('#mute').addEventListener('click', toggleMute);
 find('#unmute').addEventListener('click', toggleMute);
 find('#full').addEventListener('click', toggleFull);
+find('#toggle').addEventListener('click', togglePanel);
 live.addEventListener('click', backToLive);
 quality.addEventListener('change', () => player?.choose(Number(quality.value)));
 video.addEventListener('click', () => (stage.dataset['idle'] === undefined ? togglePlay() : undefined));
@@ -284,6 +340,7 @@ document.addEventListener('fullscreenchange', () =>
   find('#full').setAttribute('aria-pressed', String(document.fullscreenElement !== null)),
 );
 
+restorePanel();
 start();
 wake();
 setInterval(renderLatency, 250);

@@ -1,0 +1,40 @@
+/** One action of a person: it says that it is being sent, that it was, or why not. */
+
+import { Refusal, type Ack } from '../sdk/index.ts';
+import { say } from './dom.ts';
+
+/** What a refusal tells: what happened, then what to do. */
+export function why(error: unknown): string {
+  if (!(error instanceof Refusal)) return 'That did not work. Try again.';
+  const wait = error.retryAfterMs ? ` Try again in ${Math.ceil(error.retryAfterMs / 1000)} s.` : '';
+  const hint = error.hint && !wait ? ` ${error.hint}` : '';
+  return `${error.message}${hint}${wait}`;
+}
+
+/** How long a good outcome is worth reading. */
+const DONE_MS = 2500;
+/** A sentence about sending only where it is not over in a blink. */
+const SLOW_MS = 250;
+
+/** Shows in `status` how `sent` fares; answers the ack, or nothing if it was refused. */
+export async function follow(status: HTMLElement, sent: Promise<Ack>, done = 'Sent.'): Promise<Ack | undefined> {
+  const turn = String(Math.random());
+  status.dataset['turn'] = turn;
+  const show = (state: string, text: string): void => {
+    if (status.dataset['turn'] !== turn) return;
+    status.dataset['state'] = state;
+    say(status, text);
+  };
+  const slow = setTimeout(() => show('sending', 'Sending …'), SLOW_MS);
+  try {
+    const ack = await sent;
+    show('sent', ack.state === 'held' ? 'A moderator will look at it first.' : done);
+    setTimeout(() => show('', ''), DONE_MS);
+    return ack;
+  } catch (error) {
+    show('refused', why(error));
+    return undefined;
+  } finally {
+    clearTimeout(slow);
+  }
+}
