@@ -95,8 +95,10 @@ impl Rooms {
         }
         let restored = self.store.restore(&stream.name, &random::<4>()?)?;
         let config = self.config.load().stream(&stream.name);
+        let window = config.as_ref().map_or(Duration::from_secs(60), |config| config.window);
         let settings = config.map(|config| settings(&config.room)).unwrap_or_default();
-        let handle = task::spawn(Arc::clone(stream), Arc::clone(&self.store), settings, restored);
+        let store = Arc::clone(&self.store);
+        let handle = task::spawn(Arc::clone(stream), store, settings, window, restored);
         let room = Room {
             name: stream.name.clone(),
             mailbox: handle.mailbox,

@@ -7,6 +7,8 @@
     reason = "a test that cannot go on fails; these lints spare the functions marked #[test] alone"
 )]
 
+#[path = "server/audience.rs"]
+mod audience;
 #[path = "server/bad_input.rs"]
 mod bad_input;
 #[path = "server/command_line.rs"]
@@ -23,7 +25,11 @@ mod media;
 mod modes;
 #[path = "server/player.rs"]
 mod player;
+#[path = "server/socket.rs"]
+mod socket;
 #[path = "server/source.rs"]
 mod source;
+#[path = "server/strangers.rs"]
+mod strangers;
 #[path = "server/tls.rs"]
 mod tls;

@@ -3,8 +3,8 @@
 //! Ops come in by its mailbox, what they decide goes to the disk, and what is on the disk goes out: to
 //! sockets, to the media, to the ticks for caches, and as answers to those who asked.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -33,6 +33,8 @@ const FRAMES: usize = 128;
 const PACE: Duration = Duration::from_millis(50);
 /// How often counts and timers are looked at; without media reactions and ticks keep this time.
 const TICK: Duration = Duration::from_millis(250);
+/// Parts whose lead is remembered.
+const LEADS: usize = 15;
 /// Messages of a busy chat in one frame; what is left out is in the ticks.
 pub(super) const CHAT_TOGETHER: usize = 60;
 
@@ -129,6 +131,8 @@ pub(super) struct Task {
     people: HashMap<Id, Vec<Outbox>>,
     phase: Phase,
     looked: u64,
+    /// Of the last parts, in milliseconds.
+    leads: VecDeque<i64>,
 }
 
 /// Starts the task of a stream's room.
@@ -136,12 +140,13 @@ pub(super) fn spawn(
     stream: Arc<Stream>,
     store: Arc<Store>,
     settings: Settings,
+    window: Duration,
     restored: Restored,
 ) -> Handle {
     let (mailbox, messages) = mpsc::channel(MAILBOX);
     let Restored { epoch, records, next } = restored;
     let ticks = Arc::new(Ticks::new(&epoch));
-    let mut carriage = Carriage::new(epoch.as_str().into());
+    let mut carriage = Carriage::new(epoch.as_str().into(), keep_ms(window));
     for record in &records {
         if let Record::Event(event) = record {
             carriage.restore(event);
@@ -173,9 +178,15 @@ pub(super) fn spawn(
         sent_at: Instant::now(),
         people: HashMap::new(),
         looked: 0,
+        leads: VecDeque::new(),
     };
     tokio::spawn(task.run());
     handle
+}
+
+/// Playlists reach back for a window and some segments; what has left them is served for as long again.
+fn keep_ms(window: Duration) -> i64 {
+    i64::try_from(2 * window.as_millis() + 30_000).unwrap_or(i64::MAX)
 }
 
 /// The parts of the stream carry what the room's carriage holds.
@@ -437,9 +448,32 @@ impl Task {
 
     fn handle_position(&mut self, position: Option<Position>) {
         let now = now_ms();
-        self.room.set_media(position.map(media));
+        let media = position.map(media);
+        self.room.set_media(media);
+        self.note_lead(media.as_ref());
         self.room.handle_part(now);
         self.room.cut_tick();
+    }
+
+    /// Remembers by how much dates in the media are ahead of when its pictures come in: a source that
+    /// began in a rush stays ahead of the first date.
+    fn note_lead(&mut self, media: Option<&Media>) {
+        let Some(media) = media else { return self.leads.clear() };
+        let coded = self.stream.status.borrow().encoder.as_ref().map_or(0.0, |it| it.delay_ms);
+        let frame = 1000.0 / media.grid.rate.as_f64();
+        // The picture before this place came in when its part was composed, but for the time it was coded in.
+        #[expect(clippy::cast_possible_truncation, reason = "some hundred milliseconds")]
+        let came = media.since + (frame - coded) as i64;
+        if self.leads.len() == LEADS {
+            self.leads.pop_front();
+        }
+        self.leads.push_back(media.edge().pdt - came);
+    }
+
+    fn lead_ms(&self) -> i64 {
+        let mut leads: Vec<_> = self.leads.iter().copied().collect();
+        leads.sort_unstable();
+        leads.get(leads.len() / 2).copied().unwrap_or(0)
     }
 
     fn handle_status(&mut self, phase: Phase) {
@@ -468,7 +502,7 @@ impl Task {
         let ingest = self.stream.status.borrow().ingest.clone();
         let delay = ingest.map_or(0.0, |ingest| f64::from(ingest.latency_ms) + ingest.rtt_ms / 2.0);
         #[expect(clippy::cast_possible_truncation, reason = "some hundred milliseconds")]
-        let delay = delay as i64 + self.settings.ingest_delay_ms;
+        let delay = delay as i64 + self.settings.ingest_delay_ms + self.lead_ms();
         let behind = self.stream.audience.load().latency_p95_ms;
         let grace = behind.map_or(self.settings.grace_ms, |p95| {
             i64::try_from(2 * p95).unwrap_or(i64::MAX).clamp(self.settings.grace_ms, 10_000)

@@ -36,6 +36,17 @@ impl Server {
     pub(crate) fn start_on(port: u16, streams: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("nowcast.toml"), config(&dir, port, streams)).unwrap();
+        Self::launch(dir)
+    }
+
+    /// Starts it again, as it was, after it was killed or stopped.
+    pub(crate) fn start_again(mut self) -> Self {
+        self.kill();
+        let empty = tempfile::tempdir().unwrap();
+        Self::launch(std::mem::replace(&mut self.dir, empty))
+    }
+
+    fn launch(dir: TempDir) -> Self {
         let mut child = Command::new(NOWCAST)
             .args(["--log-format", "json", "--config"])
             .arg(dir.path().join("nowcast.toml"))

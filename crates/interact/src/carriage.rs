@@ -11,7 +11,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value as Json, json};
 
-use crate::{Body, Event, Id, Role, Tally};
+use crate::{Body, Event, Id, PollOption, Results, Role, Tally};
 
 /// A part that is about to be written.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -66,7 +66,8 @@ const MOST: usize = 4096;
 const LEAST_TICKS: u32 = 22_500;
 /// Messages that wait for a part: more than any budget takes.
 const WAITING: usize = 4096;
-/// Date ranges that are listed at a time.
+/// Date ranges that are kept at a time. Those beyond travel by the other carriers alone: what is listed
+/// must not go before it has left the playlist (RFC 8216bis §6.2.1).
 const RANGES: usize = 24;
 /// Reactions told of one part.
 const EMOJI: usize = 8;
@@ -75,6 +76,8 @@ const EMOJI: usize = 8;
 #[derive(Debug)]
 pub struct Carriage {
     epoch: Arc<str>,
+    /// How long a date range is kept once it has ended, in milliseconds.
+    keep_ms: i64,
     seq: u64,
     /// What must arrive, by place and number.
     must: BTreeMap<(u64, u64), Arc<Event>>,
@@ -90,11 +93,12 @@ pub struct Carriage {
 }
 
 impl Carriage {
-    /// Nothing is carried yet of the log named `epoch`.
+    /// Nothing is carried yet of the log named `epoch`. Playlists reach back for less than `keep_ms`.
     #[must_use]
-    pub fn new(epoch: Arc<str>) -> Self {
+    pub fn new(epoch: Arc<str>, keep_ms: i64) -> Self {
         Self {
             epoch,
+            keep_ms,
             seq: 0,
             must: BTreeMap::new(),
             may: Vec::new(),
@@ -141,6 +145,15 @@ impl Carriage {
                 return;
             }
             Body::QaRanked { .. } => return,
+            Body::PollOpened { options, results, .. } => {
+                let votes = (*results == Results::Always).then_some(0);
+                let options = options.iter().map(|option| PollOption { votes, ..option.clone() });
+                let poll = event.id.clone();
+                let options = options.collect();
+                let none =
+                    Tally { poll, rev: 0, options, voters: 0, closing: false, closes_at: None };
+                self.polls.insert(event.id.clone(), none);
+            }
             Body::PollResult(Tally { poll, .. }) | Body::PollCancelled { poll } => {
                 self.polls.remove(poll);
                 self.told.remove(poll);
@@ -166,6 +179,7 @@ impl Carriage {
         for ((pts, seq), event) in due {
             let json = json!(event);
             let size = json.to_string().len();
+            // One that is longer than all of it still goes, alone.
             if used + size > MOST && used > 0 {
                 self.must.insert((pts, seq), event);
                 continue;
@@ -301,9 +315,14 @@ impl Carriage {
             }
             _ => (None, None),
         };
+        let left = |range: &Range| {
+            let ended =
+                range.duration_ms.and_then(|lasts| range.start_ms.checked_add_unsigned(lasts));
+            ended.is_some_and(|ended| ended + self.keep_ms < bind.pdt)
+        };
+        self.ranges.retain(|range| !left(range));
         if self.ranges.len() >= RANGES {
-            let ended = self.ranges.iter().position(|range| range.duration_ms.is_some());
-            self.ranges.remove(ended.unwrap_or(0));
+            return;
         }
         self.ranges.push(Range {
             id: event.id.clone(),

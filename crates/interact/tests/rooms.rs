@@ -501,7 +501,7 @@ proptest! {
     /// over many parts authors are heard equally often.
     #[test]
     fn the_sample_is_bounded_and_fair(crowd in 20_u64..300, budget in 1024_usize..4096) {
-        let mut carriage = Carriage::new("e1".into());
+        let mut carriage = Carriage::new("e1".into(), 60_000);
         let mut heard: HashMap<String, u64> = HashMap::new();
         let (mut seq, parts) = (0, 60);
         for part in 0..parts {
@@ -539,7 +539,7 @@ proptest! {
 #[test]
 fn what_must_arrive_is_carried_on_its_frame_and_once() {
     let mut house = House::with_picture(600);
-    let mut carriage = Carriage::new("e1".into());
+    let mut carriage = Carriage::new("e1".into(), 60_000);
     let op = json!({"op_id": "p", "kind": "poll.open", "body": {"question": "q", "options": ["a", "b"]}, "at": {"pts": 617 * 3000}});
     house.send(&host(), &op).unwrap();
     house.ask(&viewer("v1"), "chat.send", json!({"text": "first"})).unwrap();
