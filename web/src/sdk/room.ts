@@ -7,7 +7,7 @@ import type { Metadata } from './metadata.ts';
 import { browserStore, type Store } from './outbox.ts';
 import { watchPicture } from './picture.ts';
 import { Replay } from './replay.ts';
-import { anonymousToken, uuid } from './session.ts';
+import { anonymousBefore, anonymousToken, uuid } from './session.ts';
 import { apply, emptyState } from './store.ts';
 import { Ticks } from './ticks.ts';
 import { Timeline } from './timeline.ts';
@@ -89,7 +89,8 @@ export class Room extends Emitter<RoomEvents> {
     if (takePart) {
       const url = new URL(`/api/v1/streams/${name}/ws`, origin).href.replace(/^http/, 'ws');
       const token = options.token ?? anonymousToken(origin, store);
-      this.#client = this.#listen(new EventClient({ stream, url, token, store }));
+      const was = options.token && anonymousBefore(store);
+      this.#client = this.#listen(new EventClient({ stream, url, token, was, store }));
     } else {
       void this.#join();
     }
