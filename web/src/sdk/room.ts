@@ -221,6 +221,7 @@ export class Room extends Emitter<RoomEvents> {
       polls: state.polls.filter(reached),
       mine: state.mine ?? this.#state.mine ?? { votes: {}, upvotes: [], muted_until: null },
     };
+    for (const [id, body] of Object.entries(this.#state.mine?.tallies ?? {})) apply(this.#state, { id, kind: 'poll.tally', body });
     for (const event of all) {
       const named = { ...event, epoch };
       if (reached(event)) this.#timeline.skip(named);
