@@ -176,7 +176,7 @@ export class Room extends Emitter<RoomEvents> {
       return;
     }
     if (this.#coming) {
-      this.#timeline.advance(pts);
+      this.#timeline.place(pts);
       this.#show();
     } else if (before !== undefined && pts < before - BACK) {
       this.#jump(pts);
@@ -204,6 +204,8 @@ export class Room extends Emitter<RoomEvents> {
     this.#enter(coming.state, coming.epoch, coming.seq);
     const { media } = coming.state;
     const { position } = this.#timeline;
+    // What came since the state was written.
+    if (position !== undefined) this.#timeline.advance(position);
     const behind = media && position !== undefined ? media.pts - position : 0;
     if (behind > FORWARD) void this.#loadMoment();
   }
@@ -211,6 +213,7 @@ export class Room extends Emitter<RoomEvents> {
   #enter(state: RoomState, epoch: string, seq: number): void {
     const position = this.#timeline.position ?? Infinity;
     this.#floor = { epoch, seq, pts: position };
+    this.#timeline.drop((event) => this.#isCovered(event));
     const reached = ({ bind }: { bind?: { pts: number } }): boolean => !bind || bind.pts <= position;
     const all = [...state.chat, ...state.announcements, ...(state.pinned ? [state.pinned] : [])];
     this.#state = {
@@ -337,12 +340,16 @@ export class Room extends Emitter<RoomEvents> {
   }
 
   #accept(event: RoomEvent): void {
-    const { bind, seq } = event;
+    const { bind } = event;
     if (bind?.pdt) this.#clock.sawDate(bind.pdt, bind.pts);
-    const floor = this.#floor;
-    const known = floor && seq !== undefined && event.epoch === floor.epoch && seq <= floor.seq && (bind?.pts ?? 0) <= floor.pts;
-    if (known) this.#timeline.skip(event);
+    if (this.#isCovered(event)) this.#timeline.skip(event);
     else this.#timeline.add(event);
+  }
+
+  /** The shown state has it already. */
+  #isCovered({ epoch, seq, bind }: RoomEvent): boolean {
+    const floor = this.#floor;
+    return floor !== undefined && seq !== undefined && epoch === floor.epoch && seq <= floor.seq && (bind?.pts ?? 0) <= floor.pts;
   }
 
   #onMetadata(time: number, value: Metadata): void {
