@@ -28,6 +28,9 @@ const CONFIG: Partial<HlsConfig> = {
   testBandwidth: false,
   abrEwmaDefaultEstimate: 4_000_000,
   capLevelToPlayerSize: true,
+  enableEmsgMetadataCues: false,
+  enableID3MetadataCues: false,
+  enableDateRangeMetadataCues: false,
   // The page asks again itself, and says why there is nothing to play.
   manifestLoadPolicy: {
     default: { maxTimeToFirstByteMs: 5000, maxLoadTimeMs: 10_000, timeoutRetry: null, errorRetry: null },

@@ -122,6 +122,7 @@ test('who joins sees the room as it was at their picture, and what it had ahead 
   files = { 'state.json': { v: 1, epoch: 'e', seq: 5, tick: 5, state: state({ chat: [event(1, 190), event(4, 198.5)], polls: [poll] }) } };
   const screen = new Screen();
   const { room, shown, states } = open(screen);
+  screen.dateRange('i2', event(2, 195, 'announcement'));
   await flush();
   assert.equal(states.length, 0, 'nothing is shown before there is a picture');
   screen.show(198);

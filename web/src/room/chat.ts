@@ -39,6 +39,7 @@ export class Chat {
   #missed = 0;
   /** The end is kept in view. */
   #following = true;
+  #top = 0;
   #waiting: RoomEvent[] = [];
 
   constructor(room: Room, actions?: LineActions) {
@@ -246,7 +247,10 @@ export class Chat {
   #scrolled(): void {
     const { scrollHeight, scrollTop, clientHeight } = this.#scroll;
     if (clientHeight === 0) return;
-    this.#following = scrollHeight - scrollTop - clientHeight < AT_END;
+    // Told late: lines may have come since. Only who scrolls up wants to stay there.
+    if (scrollHeight - scrollTop - clientHeight < AT_END) this.#following = true;
+    else if (scrollTop < this.#top) this.#following = false;
+    this.#top = scrollTop;
     if (this.#following) this.#caughtUp();
   }
 

@@ -63,7 +63,7 @@ export class Questions {
       say(row.votes, question.votes.toLocaleString('en'));
       row.up.setAttribute('aria-pressed', String(voted));
       row.up.setAttribute('aria-label', `Vote for this question, ${count(question.votes, 'vote')} so far`);
-      row.up.disabled = question.state === 'answered';
+      row.up.disabled = question.state === 'answered' || this.#actions !== undefined;
       row.element.dataset['state'] = question.state;
       if (row.state !== question.state) {
         row.state = question.state;

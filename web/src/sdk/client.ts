@@ -55,6 +55,8 @@ export interface ClientOptions {
   url: string;
   /** The token to say hello with; `renew` if the one before is not taken any more. Without one the connection only listens. */
   token: (renew: boolean) => Promise<string | undefined>;
+  /** The token of the anonymous session that the viewer had before they were known. */
+  was?: string | undefined;
   store?: Store | undefined;
   /** Opens a socket; `WebSocket` where it is left out. */
   open?: (url: string, protocol: string) => WebSocket;
@@ -140,7 +142,7 @@ export class EventClient extends Emitter<ClientEvents> {
     const socket = open(this.#options.url, 'nowcast.v1');
     this.#socket = socket;
     this.#expectAnswer();
-    socket.onopen = () => this.#tell({ t: 'hello', token, pos: this.#pos });
+    socket.onopen = () => this.#tell({ t: 'hello', token, was: this.#options.was, pos: this.#pos });
     socket.onmessage = ({ data }) => {
       if (socket === this.#socket) this.#onFrame(String(data));
     };

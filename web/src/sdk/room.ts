@@ -7,7 +7,7 @@ import type { Metadata } from './metadata.ts';
 import { browserStore, type Store } from './outbox.ts';
 import { watchPicture } from './picture.ts';
 import { Replay } from './replay.ts';
-import { anonymousToken, uuid } from './session.ts';
+import { anonymousBefore, anonymousToken, uuid } from './session.ts';
 import { apply, emptyState } from './store.ts';
 import { Ticks } from './ticks.ts';
 import { Timeline } from './timeline.ts';
@@ -89,7 +89,8 @@ export class Room extends Emitter<RoomEvents> {
     if (takePart) {
       const url = new URL(`/api/v1/streams/${name}/ws`, origin).href.replace(/^http/, 'ws');
       const token = options.token ?? anonymousToken(origin, store);
-      this.#client = this.#listen(new EventClient({ stream, url, token, store }));
+      const was = options.token && anonymousBefore(store);
+      this.#client = this.#listen(new EventClient({ stream, url, token, was, store }));
     } else {
       void this.#join();
     }
@@ -175,7 +176,7 @@ export class Room extends Emitter<RoomEvents> {
       return;
     }
     if (this.#coming) {
-      this.#timeline.advance(pts);
+      this.#timeline.place(pts);
       this.#show();
     } else if (before !== undefined && pts < before - BACK) {
       this.#jump(pts);
@@ -203,6 +204,8 @@ export class Room extends Emitter<RoomEvents> {
     this.#enter(coming.state, coming.epoch, coming.seq);
     const { media } = coming.state;
     const { position } = this.#timeline;
+    // What came since the state was written.
+    if (position !== undefined) this.#timeline.advance(position);
     const behind = media && position !== undefined ? media.pts - position : 0;
     if (behind > FORWARD) void this.#loadMoment();
   }
@@ -210,6 +213,7 @@ export class Room extends Emitter<RoomEvents> {
   #enter(state: RoomState, epoch: string, seq: number): void {
     const position = this.#timeline.position ?? Infinity;
     this.#floor = { epoch, seq, pts: position };
+    this.#timeline.drop((event) => this.#isCovered(event));
     const reached = ({ bind }: { bind?: { pts: number } }): boolean => !bind || bind.pts <= position;
     const all = [...state.chat, ...state.announcements, ...(state.pinned ? [state.pinned] : [])];
     this.#state = {
@@ -220,6 +224,7 @@ export class Room extends Emitter<RoomEvents> {
       polls: state.polls.filter(reached),
       mine: state.mine ?? this.#state.mine ?? { votes: {}, upvotes: [], muted_until: null },
     };
+    for (const [id, body] of Object.entries(this.#state.mine?.tallies ?? {})) apply(this.#state, { id, kind: 'poll.tally', body });
     for (const event of all) {
       const named = { ...event, epoch };
       if (reached(event)) this.#timeline.skip(named);
@@ -335,12 +340,16 @@ export class Room extends Emitter<RoomEvents> {
   }
 
   #accept(event: RoomEvent): void {
-    const { bind, seq } = event;
+    const { bind } = event;
     if (bind?.pdt) this.#clock.sawDate(bind.pdt, bind.pts);
-    const floor = this.#floor;
-    const known = floor && seq !== undefined && event.epoch === floor.epoch && seq <= floor.seq && (bind?.pts ?? 0) <= floor.pts;
-    if (known) this.#timeline.skip(event);
+    if (this.#isCovered(event)) this.#timeline.skip(event);
     else this.#timeline.add(event);
+  }
+
+  /** The shown state has it already. */
+  #isCovered({ epoch, seq, bind }: RoomEvent): boolean {
+    const floor = this.#floor;
+    return floor !== undefined && seq !== undefined && epoch === floor.epoch && seq <= floor.seq && (bind?.pts ?? 0) <= floor.pts;
   }
 
   #onMetadata(time: number, value: Metadata): void {

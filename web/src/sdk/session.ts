@@ -27,6 +27,11 @@ export function anonymousToken(origin: string, store: Store | undefined): (renew
   };
 }
 
+/** The token of the anonymous session before, so that who is known from now on keeps what they did. */
+export function anonymousBefore(store: Store | undefined): string | undefined {
+  return attempt(() => (JSON.parse(store?.getItem(KEY) ?? 'null') as Session | null)?.token);
+}
+
 /** A random UUID; `crypto.randomUUID` is there only over HTTPS. */
 export function uuid(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(16));

@@ -69,6 +69,16 @@ export class Timeline {
     }
   }
 
+  /** The picture is at `pts`; what it has reached waits for {@link advance}. */
+  place(pts: number): void {
+    this.#position = pts;
+  }
+
+  /** What is `known` otherwise is not told any more. */
+  drop(known: (event: RoomEvent) => boolean): void {
+    this.#held = this.#held.filter((event) => !known(event));
+  }
+
   /** The picture went to `pts`, before what was shown: all known events after it wait for their picture again. */
   rewind(pts: number): void {
     this.#position = pts;

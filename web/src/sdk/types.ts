@@ -82,6 +82,23 @@ export interface Modes {
   hold: boolean;
 }
 
+/** A poll's count. */
+export interface Tally {
+  poll: string;
+  rev: number;
+  options: Option[];
+  voters: number;
+}
+
+/** What one viewer did. */
+export interface Mine {
+  votes: Record<string, string[]>;
+  upvotes: string[];
+  muted_until: number | null;
+  /** Counts that are shown to who has voted. */
+  tallies?: Record<string, Tally>;
+}
+
 /** A room at one moment. */
 export interface RoomState {
   /** The live edge; `null` before the first picture. */
@@ -93,7 +110,7 @@ export interface RoomState {
   modes: Modes;
   chat: RoomEvent[];
   /** What this viewer did; only of one's own connection. */
-  mine?: { votes: Record<string, string[]>; upvotes: string[]; muted_until: number | null };
+  mine?: Mine;
 }
 
 export interface Limits {
@@ -123,7 +140,7 @@ export interface Ack {
   bind?: Bind;
   /** Its frame had passed already, so long ago. */
   late_ms?: number;
-  tally?: { poll: string; rev: number; options: Option[]; voters: number };
+  tally?: Tally;
 }
 
 /** One op as it is sent. */
