@@ -51,7 +51,7 @@ pub struct Rooms {
     tokens: Arc<Tokens>,
     open: Mutex<HashMap<StreamName, Room>>,
     codes: Mutex<HashMap<String, (StreamName, Instant)>>,
-    sessions: Mutex<(Option<Instant>, HashMap<Option<IpAddr>, u32>)>,
+    sessions: Mutex<Sessions>,
     sockets: Arc<Seats>,
     stop: watch::Sender<bool>,
 }
@@ -195,12 +195,10 @@ impl Rooms {
 
     fn admit_session(&self, client: Option<IpAddr>) -> bool {
         let mut sessions = lock(&self.sessions);
-        let (second, counts) = &mut *sessions;
-        if second.is_none_or(|began| began.elapsed() >= Duration::from_secs(1)) {
-            *second = Some(Instant::now());
-            counts.clear();
+        if sessions.second.is_none_or(|began| began.elapsed() >= Duration::from_secs(1)) {
+            *sessions = Sessions { second: Some(Instant::now()), each: HashMap::new() };
         }
-        let count = counts.entry(client).or_default();
+        let count = sessions.each.entry(client).or_default();
         *count += 1;
         *count <= SESSIONS
     }
@@ -219,6 +217,13 @@ fn settings(room: &crate::config::Room) -> Settings {
         ingest_delay_ms: i64::try_from(room.delay.as_millis()).unwrap_or(0),
         ..Settings::default()
     }
+}
+
+/// Sessions made in the present second, by address.
+#[derive(Debug, Default)]
+struct Sessions {
+    second: Option<Instant>,
+    each: HashMap<Option<IpAddr>, u32>,
 }
 
 /// Sockets that are open, by address.
