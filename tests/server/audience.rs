@@ -85,6 +85,10 @@ fn every_confirmed_vote_is_there_once_whatever_kills_the_server() {
     let mut confirmed: BTreeSet<usize> = BTreeSet::new();
     for round in 0..4 {
         let http = server.http;
+        #[expect(
+            clippy::needless_collect,
+            reason = "all are on their way before the server is killed"
+        )]
         let voters: Vec<_> = tokens
             .iter()
             .enumerate()

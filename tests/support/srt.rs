@@ -35,6 +35,7 @@ pub(crate) fn config(streams: Vec<StreamConfig>) -> Config {
         limits: Limits::of_this_machine(),
         streams,
         template: None,
+        issuers: Vec::new(),
     }
 }
 
