@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The parts of the server that share `flow` and are joined by `app`.
-const SIBLINGS: [&str; 6] = ["ingest", "encode", "publish", "origin", "viewers", "ops"];
+const SIBLINGS: [&str; 7] = ["ingest", "encode", "publish", "origin", "viewers", "rooms", "ops"];
 
 /// Crates that may do I/O: the binding to libsrt, and what only tests use.
 const NOT_CORES: [&str; 2] = ["libsrt", "testkit"];

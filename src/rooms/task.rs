@@ -30,8 +30,14 @@ const MAILBOX: usize = 4096;
 const TOGETHER: usize = 512;
 /// Frames that a socket may fall behind before it is told of a gap.
 const FRAMES: usize = 128;
-/// Events are sent to sockets at most every so often.
+/// Events are sent to sockets at most every so often; in a large room more seldom, so that a room sends
+/// 100,000 frames a second at the most.
 const PACE: Duration = Duration::from_millis(50);
+const FRAME: Duration = Duration::from_micros(10);
+/// Bytes of messages that a room sends a second, about; what a busy chat has beyond is in the ticks.
+const CHAT_BYTES: usize = 16 << 20;
+/// A message, as it is sent.
+const MESSAGE_BYTES: usize = 280;
 /// How often counts and timers are looked at; without media reactions and ticks keep this time.
 const TICK: Duration = Duration::from_millis(250);
 /// Parts whose lead is remembered.
@@ -207,7 +213,7 @@ impl Task {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         self.ticks.set_state(&self.room, true);
         loop {
-            let unsent = !self.unsent.is_empty();
+            let (unsent, send_at) = (!self.unsent.is_empty(), self.sent_at + self.pace());
             tokio::select! {
                 message = self.mailbox.recv() => match message {
                     Some(Message::Close) | None => return,
@@ -228,11 +234,17 @@ impl Task {
                     }
                     Err(_) => return,
                 },
-                () = sleep_until((self.sent_at + PACE).into()), if unsent => self.send(),
+                () = sleep_until(send_at.into()), if unsent => self.send(),
                 _ = tick.tick() => self.handle_tick(),
             }
             self.commit().await;
         }
+    }
+
+    /// The least time between two frames.
+    fn pace(&self) -> Duration {
+        let sockets = u32::try_from(self.events.receiver_count()).unwrap_or(u32::MAX);
+        PACE.max(FRAME.saturating_mul(sockets)).min(Duration::from_secs(1))
     }
 
     fn take(&mut self, first: Message) {

@@ -69,6 +69,8 @@ const WAITING: usize = 4096;
 /// Date ranges that are kept at a time. Those beyond travel by the other carriers alone: what is listed
 /// must not go before it has left the playlist (RFC 8216bis §6.2.1).
 const RANGES: usize = 24;
+/// No message takes up less, in bytes.
+const LEAST_MESSAGE: usize = 128;
 /// Reactions told of one part.
 const EMOJI: usize = 8;
 
@@ -241,7 +243,8 @@ impl Carriage {
         });
         let (mut authors, mut used, mut chosen) = (HashSet::new(), 0, Vec::new());
         let mut left = std::mem::take(&mut self.overflow);
-        for event in waiting {
+        let mut waiting = waiting.into_iter();
+        for event in waiting.by_ref() {
             let author = event.by.as_ref().map(|by| Arc::clone(&by.id));
             if author.as_ref().is_some_and(|author| authors.contains(author)) {
                 left += 1;
@@ -251,12 +254,16 @@ impl Carriage {
             let size = json.to_string().len() + 1;
             if used + size > budget {
                 left += 1;
+                if used + LEAST_MESSAGE > budget {
+                    break;
+                }
                 continue;
             }
             used += size;
             authors.extend(author);
             chosen.push((event.seq, json));
         }
+        left += waiting.len() as u64;
         chosen.sort_by_key(|(seq, _)| *seq);
         (chosen.into_iter().map(|(_, json)| json).collect(), left)
     }

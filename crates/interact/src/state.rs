@@ -1,6 +1,6 @@
 //! A room as its records made it: nothing but these changes it, so that reading them again gives the same.
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -149,6 +149,8 @@ pub(crate) struct State {
     /// Of the last event.
     pub(crate) seq: u64,
     pub(crate) events: VecDeque<Arc<Event>>,
+    /// The numbers of the messages among them.
+    pub(crate) messages: HashMap<Id, u64>,
     pub(crate) polls: BTreeMap<Id, Poll>,
     pub(crate) questions: BTreeMap<Id, Question>,
     pub(crate) spotlight: Option<Id>,
@@ -303,8 +305,10 @@ impl State {
             Body::ViewerMuted { viewer, until } => set_until(&mut self.muted, viewer, *until),
             Body::ViewerBanned { viewer, until } => set_until(&mut self.banned, viewer, *until),
             Body::ModeChanged { mode, value } => self.set_mode(*mode, value),
-            Body::ChatMessage { .. }
-            | Body::Reactions { .. }
+            Body::ChatMessage { .. } => {
+                self.messages.insert(event.id.clone(), event.seq);
+            }
+            Body::Reactions { .. }
             | Body::QaRanked { .. }
             | Body::StreamState { .. }
             | Body::Custom { .. } => {}
@@ -314,6 +318,7 @@ impl State {
             && let Some(old) = self.events.pop_front()
         {
             // What is not kept cannot be shown again: who removed it need not be remembered.
+            self.messages.remove(&old.id);
             self.removed.remove(&old.id);
             self.reports.remove(&old.id);
         }
@@ -321,9 +326,9 @@ impl State {
 
     /// The message, if it is kept and was not removed.
     pub(crate) fn message(&self, id: &Id) -> Option<&Arc<Event>> {
-        let is =
-            |event: &&Arc<Event>| event.id == *id && matches!(event.body, Body::ChatMessage { .. });
-        self.events.iter().rev().find(is).filter(|event| !self.removed.contains(&event.id))
+        let first = self.events.front()?.seq;
+        let at = usize::try_from(self.messages.get(id)?.checked_sub(first)?).ok()?;
+        self.events.get(at).filter(|event| !self.removed.contains(&event.id))
     }
 
     fn set_question(&mut self, id: &Id, state: QuestionState) {

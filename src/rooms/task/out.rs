@@ -10,7 +10,7 @@ use tracing::{error, warn};
 use super::super::store::{Done, Restored};
 use super::super::wire;
 use super::media::media;
-use super::{CHAT_TOGETHER, Frame, PACE, Task};
+use super::{CHAT_BYTES, CHAT_TOGETHER, Frame, MESSAGE_BYTES, Task};
 
 impl Task {
     pub(super) fn handle_done(&mut self, done: Done) {
@@ -50,7 +50,7 @@ impl Task {
                 self.answer(&key, &Answer { tally, ..answer });
             }
         }
-        if self.sent_at.elapsed() >= PACE {
+        if self.sent_at.elapsed() >= self.pace() {
             self.send();
         }
     }
@@ -80,12 +80,20 @@ impl Task {
     pub(super) fn send(&mut self) {
         let events = std::mem::take(&mut self.unsent);
         let Some(last) = events.last() else { return };
-        self.sent_at = Instant::now();
-        if self.events.receiver_count() == 0 {
+        let since = std::mem::replace(&mut self.sent_at, Instant::now()).elapsed();
+        let sockets = self.events.receiver_count();
+        if sockets == 0 {
             return;
         }
         let to = last.seq;
-        let (shown, more) = wire::thinned(&events, CHAT_TOGETHER);
+        let a_second = CHAT_BYTES / MESSAGE_BYTES / sockets;
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a small number"
+        )]
+        let fit = (a_second as f64 * since.as_secs_f64()).ceil() as usize;
+        let (shown, more) = wire::thinned(&events, fit.clamp(1, CHAT_TOGETHER));
         // Nobody listening is not a fault.
         self.events.send(Frame { text: wire::batch_to(&shown, to, more), to }).ok();
     }

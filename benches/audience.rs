@@ -1,0 +1,311 @@
+//! What an audience costs: a server of its own, and so many sockets of viewers from this process.
+//!
+//!   cargo bench --bench audience [-- SOCKETS [MESSAGES_A_SECOND]]
+//!
+//! First all are idle (memory for each), then an announcement ten times a second goes to all of them
+//! (deliveries a second, delay from being accepted to being read), then they write (delay to the answer).
+//! Server and viewers share the machine.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, missing_docs)]
+
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use futures_util::{SinkExt, StreamExt};
+use hdrhistogram::sync::Recorder;
+use hdrhistogram::{Histogram, SyncHistogram};
+use http_body_util::{BodyExt, Full};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use serde_json::{Value, json};
+use tokio::net::TcpSocket;
+use tokio::sync::{Barrier, watch};
+use tokio::time::{interval, sleep, timeout};
+use tokio_tungstenite::client_async;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::http::HeaderValue;
+
+const PHASE: Duration = Duration::from_secs(10);
+
+/// What the viewers are to do.
+#[derive(Clone, Copy, PartialEq)]
+enum Phase {
+    Idle,
+    Read,
+    Write,
+    Stop,
+}
+
+struct Server {
+    child: Child,
+    _dir: tempfile::TempDir,
+    http: String,
+    ops: String,
+}
+
+impl Server {
+    async fn start() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let port =
+            || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let (http, ops) = (port(), port());
+        let config = dir.path().join("nowcast.toml");
+        let text = format!(
+            "[srt]\nlisten=\"127.0.0.1:0\"\n[http]\nlisten=\"127.0.0.1:{http}\"\n[ops]\nlisten=\"127.0.0.1:{ops}\"\n[state]\ndir={:?}\n[[stream]]\nname=\"a\"\nopen=true\n",
+            dir.path().join("state")
+        );
+        std::fs::write(&config, text).unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_nowcast"))
+            .arg("--config")
+            .arg(config)
+            .arg("serve")
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let server = Self {
+            child,
+            _dir: dir,
+            http: format!("127.0.0.1:{http}"),
+            ops: format!("127.0.0.1:{ops}"),
+        };
+        while tokio::net::TcpStream::connect(&server.ops).await.is_err() {
+            sleep(Duration::from_millis(50)).await;
+        }
+        server
+    }
+
+    /// Kilobytes that are its own, and processor seconds.
+    fn cost(&self) -> (u64, f64) {
+        let pid = self.child.id();
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+        let kilobytes = line.trim().trim_end_matches(" kB").parse().unwrap();
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        let fields: Vec<_> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
+        let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
+        (kilobytes, ticks as f64 / 100.0)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+fn main() {
+    let mut arguments = std::env::args().skip(1).filter(|word| !word.starts_with("--"));
+    let sockets: usize =
+        arguments.next().map_or(1000, |word| word.parse().expect("a number of sockets"));
+    let messages: usize =
+        arguments.next().map_or(500, |word| word.parse().expect("messages a second"));
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let all = rustix::process::Rlimit { current: limit.maximum, maximum: limit.maximum };
+    rustix::process::setrlimit(rustix::process::Resource::Nofile, all).ok();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(run(sockets, messages));
+}
+
+async fn run(sockets: usize, messages: usize) {
+    let server = Server::start().await;
+    let client: Client<HttpConnector, Full<bytes::Bytes>> =
+        Client::builder(TokioExecutor::new()).build_http();
+    let mut tokens = Vec::with_capacity(sockets);
+    for _ in 0..sockets {
+        tokens.push(session(&client, &server).await);
+    }
+    let (before, _) = server.cost();
+    let (phase, phases) = watch::channel(Phase::Idle);
+    let (mut read, mut answered) = (histogram(), histogram());
+    let figures = Arc::new(Figures::default());
+    let ready = Arc::new(Barrier::new(sockets + 1));
+    let began = Instant::now();
+    for (at, token) in tokens.into_iter().enumerate() {
+        let viewer = Viewer {
+            at,
+            every: Duration::from_secs_f64(sockets as f64 / messages as f64),
+            phases: phases.clone(),
+            figures: Arc::clone(&figures),
+            read: read.recorder(),
+            answered: answered.recorder(),
+        };
+        let (http, ready) = (server.http.parse().unwrap(), Arc::clone(&ready));
+        tokio::spawn(viewer.run(http, token, ready));
+        if at % 500 == 499 {
+            sleep(Duration::from_millis(250)).await;
+        }
+    }
+    timeout(Duration::from_secs(120), ready.wait()).await.expect("all sockets open");
+    sleep(Duration::from_secs(2)).await;
+    let (now, _) = server.cost();
+    println!(
+        "{sockets} idle sockets, opened in {:.1} s: {:.1} kB each in the server",
+        began.elapsed().as_secs_f64() - 2.0,
+        (now - before) as f64 / sockets as f64
+    );
+
+    phase.send(Phase::Read).unwrap();
+    let (_, cpu) = server.cost();
+    let began = Instant::now();
+    let mut tick = interval(Duration::from_millis(100));
+    while began.elapsed() < PHASE {
+        tick.tick().await;
+        let op = json!({"kind": "custom", "body": {"name": "tick", "data": {"filler": "x".repeat(100)}}});
+        post(&client, &format!("http://{}/api/v1/streams/a/ops", server.ops), &op).await;
+    }
+    sleep(Duration::from_secs(1)).await;
+    let seconds = began.elapsed().as_secs_f64();
+    report("frames read", &figures.frames, seconds, &mut read, server.cost().1 - cpu);
+
+    phase.send(Phase::Write).unwrap();
+    let (_, cpu) = server.cost();
+    let began = Instant::now();
+    sleep(PHASE).await;
+    let seconds = began.elapsed().as_secs_f64();
+    report("messages confirmed", &figures.confirmed, seconds, &mut answered, server.cost().1 - cpu);
+    println!(
+        "refused {}, sockets lost {}, memory {} MB",
+        figures.refused.load(Relaxed),
+        figures.lost.load(Relaxed),
+        server.cost().0 / 1024
+    );
+    phase.send(Phase::Stop).unwrap();
+}
+
+#[derive(Default)]
+struct Figures {
+    frames: AtomicU64,
+    confirmed: AtomicU64,
+    refused: AtomicU64,
+    lost: AtomicU64,
+}
+
+fn histogram() -> SyncHistogram<u64> {
+    Histogram::new_with_bounds(1, 60_000_000, 3).unwrap().into_sync()
+}
+
+fn report(what: &str, count: &AtomicU64, seconds: f64, delays: &mut SyncHistogram<u64>, cpu: f64) {
+    delays.refresh_timeout(Duration::from_secs(1));
+    let at = |share| delays.value_at_quantile(share) as f64 / 1000.0;
+    println!(
+        "{what}: {:.0} a second, delay p50 {:.1} ms, p99 {:.1} ms, server {:.2} cores",
+        count.swap(0, Relaxed) as f64 / seconds,
+        at(0.5),
+        at(0.99),
+        cpu / seconds
+    );
+}
+
+async fn session(client: &Client<HttpConnector, Full<bytes::Bytes>>, server: &Server) -> String {
+    loop {
+        let answer =
+            post(client, &format!("http://{}/api/v1/session", server.http), &Value::Null).await;
+        match answer["token"].as_str() {
+            Some(token) => return token.to_owned(),
+            None => sleep(Duration::from_millis(200)).await,
+        }
+    }
+}
+
+async fn post(
+    client: &Client<HttpConnector, Full<bytes::Bytes>>,
+    url: &str,
+    body: &Value,
+) -> Value {
+    let request = http::Request::post(url).body(Full::from(body.to_string())).unwrap();
+    let response = client.request(request).await.unwrap();
+    serde_json::from_slice(&response.into_body().collect().await.unwrap().to_bytes())
+        .unwrap_or_default()
+}
+
+struct Viewer {
+    at: usize,
+    every: Duration,
+    phases: watch::Receiver<Phase>,
+    figures: Arc<Figures>,
+    read: Recorder<u64>,
+    answered: Recorder<u64>,
+}
+
+impl Viewer {
+    async fn run(mut self, server: SocketAddr, token: String, ready: Arc<Barrier>) {
+        // Ports of one address do not suffice for all.
+        let from = SocketAddr::from(([127, 0, 0, 1 + u8::try_from(self.at / 4000).unwrap()], 0));
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(from).unwrap();
+        let stream = socket.connect(server).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        let mut request =
+            format!("ws://{server}/api/v1/streams/a/ws").into_client_request().unwrap();
+        request
+            .headers_mut()
+            .insert("sec-websocket-protocol", HeaderValue::from_static("nowcast.v1"));
+        let (mut socket, _) = client_async(request, stream).await.unwrap();
+        socket
+            .send(Message::text(json!({"t": "hello", "token": token}).to_string()))
+            .await
+            .unwrap();
+        socket.next().await.unwrap().unwrap();
+        ready.wait().await;
+        let mut writes = interval(self.every);
+        let (mut sent, mut number) = (None, 0);
+        loop {
+            let phase = *self.phases.borrow();
+            tokio::select! {
+                frame = socket.next() => match frame {
+                    Some(Ok(Message::Text(text))) => self.hear(&text, phase, &mut sent),
+                    Some(Ok(_)) => {}
+                    _ => {
+                        self.figures.lost.fetch_add(1, Relaxed);
+                        return;
+                    }
+                },
+                _ = writes.tick(), if phase == Phase::Write => {
+                    number += 1;
+                    sent = Some(Instant::now());
+                    let op = json!({"t": "op", "op_id": format!("{}-{number}", self.at), "kind": "chat.send", "body": {"text": format!("message {number} of {}, hello everybody", self.at)}});
+                    socket.send(Message::text(op.to_string())).await.ok();
+                }
+                _ = self.phases.changed() => {
+                    if *self.phases.borrow() == Phase::Stop {
+                        return;
+                    }
+                    // Not all at once.
+                    let share = self.at as f64 * 0.618_033_988;
+                    writes.reset_after(self.every.mul_f64(share.fract()));
+                }
+            }
+        }
+    }
+
+    fn hear(&mut self, text: &str, phase: Phase, sent: &mut Option<Instant>) {
+        if text.contains("\"t\":\"batch\"") {
+            self.figures.frames.fetch_add(1, Relaxed);
+            if phase == Phase::Read
+                && let Some(at) = text
+                    .split("\"at\":")
+                    .nth(1)
+                    .and_then(|rest| rest.split([',', '}']).next()?.parse::<u64>().ok())
+            {
+                let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros();
+                let delay = u64::try_from(now).unwrap().saturating_sub(at * 1000);
+                self.read.record(delay.max(1)).ok();
+            }
+        } else if text.contains("\"confirmed\"") {
+            self.figures.confirmed.fetch_add(1, Relaxed);
+            if let Some(sent) = sent.take() {
+                self.answered
+                    .record(u64::try_from(sent.elapsed().as_micros()).unwrap().max(1))
+                    .ok();
+            }
+        } else if text.contains("\"nack\"") {
+            self.figures.refused.fetch_add(1, Relaxed);
+        }
+    }
+}
