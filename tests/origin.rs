@@ -4,6 +4,8 @@
 
 #[path = "origin/blocking.rs"]
 mod blocking;
+#[path = "origin/bytes.rs"]
+mod bytes;
 #[path = "origin/client.rs"]
 mod client;
 #[path = "origin/conformance.rs"]

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
-use super::url::Urls;
+use super::url::{Urls, web_base};
 use super::{Cli, Failure, Listen, load, print, publish};
 use crate::app;
 
@@ -44,16 +44,17 @@ pub(super) fn run(cli: &Cli, args: &Demo) -> Result<(), Failure> {
         let Some(stream) = config.streams.first() else {
             return Err(Failure::Usage("the demo needs a [[stream]] with a name of its own".to_owned()));
         };
-        let urls = Urls::new(&config, stream, &config.srt.listen.ip().to_string());
+        let host = config.srt.listen.ip().to_string();
+        let urls = Urls::new(&config, stream, &host);
         let code = server.studio_code(&stream.name)?;
-        let studio = format!("{}/studio/{}#{code}", urls.watch.trim_end_matches(&format!("/watch/{}", stream.name)), stream.name);
+        let studio = format!("{}/studio/{}#{code}", web_base(&config, &host), stream.name);
         let text = if args.json {
             let ops = format!("http://{}", config.ops.listen);
             let line = json!({ "watch": urls.watch, "studio": studio, "playlist": urls.playlist, "srt": urls.srt, "ops": ops });
             format!("{line}\n")
         } else {
             format!(
-                "\n  watch    {}\n  host     {studio}\n  publish  {}\n  operate  nowcast streams   (ops at http://{})\n\n  Ctrl-C stops it all.\n\n",
+                "\n  watch    {}\n  studio   {studio}\n  publish  {}\n  operate  nowcast streams   (ops at http://{})\n\n  Ctrl-C stops it all.\n\n",
                 urls.watch, urls.srt, config.ops.listen
             )
         };

@@ -1,32 +1,18 @@
 // Stock players through the caches of deploy/: the short form of tests/soak/players.mjs.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { glassToGlass, launch, serveStockPlayers, sleep, stalls, startServer, STOCK_PLAYERS } from './lib.mjs';
+import { glassToGlass, sleep, stalls, STOCK_PLAYERS, stockRig } from './lib.mjs';
 import { openRoute, partsShare, playerErrors, ROUTES, switchFault, Viewer } from './routes.mjs';
 
 const WATCH_MS = 5000;
 
-let server;
-let browser;
-let stock;
-
-before(async () => {
-  server = await startServer();
-  browser = await launch();
-  stock = await serveStockPlayers();
-});
-
-after(async () => {
-  await browser?.close();
-  await stock?.stop();
-  await server?.stop();
-});
+const rig = stockRig({ before, after });
 
 for (const route of ROUTES) {
   test(`stock players play by parts and switch variants, ${route}`, async (t) => {
-    const way = await openRoute(route, server.base);
+    const way = await openRoute(route, rig.server.base);
     const playlist = `${way.base}/live/live/index.m3u8`;
-    const viewers = await Promise.all(STOCK_PLAYERS.map((player) => Viewer.open(browser, stock, player, playlist)));
+    const viewers = await Promise.all(STOCK_PLAYERS.map((player) => Viewer.open(rig.browser, rig.stock, player, playlist)));
     try {
       const starts = await Promise.all(viewers.map((viewer) => viewer.playing()));
       t.diagnostic(`starts: ${starts.join(', ')}`);

@@ -185,3 +185,19 @@ export async function serveStockPlayers() {
     }),
   };
 }
+
+/** A server, a Chromium and stock players for all tests of a file, started and stopped by its hooks. */
+export function stockRig({ before, after }) {
+  const rig = {};
+  before(async () => {
+    rig.server = await startServer();
+    rig.browser = await launch();
+    rig.stock = await serveStockPlayers();
+  });
+  after(async () => {
+    await rig.browser?.close();
+    await rig.stock?.stop();
+    await rig.server?.stop();
+  });
+  return rig;
+}

@@ -1,7 +1,7 @@
 // Players that are not ours, with nothing but their defaults: glass-to-glass latency in each of five starts.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { glassToGlass, instrument, launch, observe, serveStockPlayers, sleep, stalls, startServer } from './lib.mjs';
+import { glassToGlass, instrument, observe, sleep, stalls, stockRig } from './lib.mjs';
 
 /** The first start pays for the browser's own processes; it must play, its latency does not count. */
 const STARTS = 6;
@@ -12,30 +12,16 @@ const AIMS = { 'hls.js': 1300, Shaka: 1100 };
 /** Pictures that a start must show, of about 330: hls.js can lose seconds at its start to parts it lost the marks of. */
 const PICTURES = 120;
 
-let server;
-let browser;
-let stock;
-
-before(async () => {
-  server = await startServer();
-  browser = await launch();
-  stock = await serveStockPlayers();
-});
-
-after(async () => {
-  await browser?.close();
-  await stock?.stop();
-  await server?.stop();
-});
+const rig = stockRig({ before, after });
 
 for (const [player, aim] of Object.entries(AIMS)) {
   test(`stock ${player} plays at each start`, async (t) => {
-    const context = await browser.newContext();
+    const context = await rig.browser.newContext();
     await instrument(context);
     const page = await context.newPage();
     const medians = [];
     for (let start = 0; start < STARTS; start++) {
-      await page.goto(stock.url(player, `${server.base}/live/live/index.m3u8`));
+      await page.goto(rig.stock.url(player, `${rig.server.base}/live/live/index.m3u8`));
       await sleep(WATCH_MS);
       const seen = await observe(page);
       assert.equal(seen.error, undefined);

@@ -17,10 +17,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::filter::{Filter, Rules};
 use crate::op::{Ask, Op};
+use crate::poll::{Poll, PollState};
 use crate::rates::{Class, Rates};
 use crate::state::State;
 use crate::text::{self, Length};
-use crate::{Bind, Body, By, Event, Id, Media, Record, Refusal, Role, Tally, Viewer};
+use crate::{Bind, Body, By, Event, Id, Media, Record, Refusal, Tally, Viewer};
 
 /// What can be set of a room.
 #[derive(Clone, Debug)]
@@ -145,7 +146,10 @@ impl Room {
         for record in records {
             state.apply(&record);
         }
-        let tallies = state.polls.keys().map(|id| (id.clone(), (false, 0))).collect();
+        // What was voted since the last count was told is told again.
+        let running = |poll: &&Poll| matches!(poll.state, PollState::Open | PollState::Closing);
+        let running = state.polls.values().filter(running);
+        let tallies = running.map(|poll| (poll.id.clone(), (!poll.votes.is_empty(), 0))).collect();
         Self {
             epoch: epoch.into(),
             filter: Filter::new(&settings.rules),
@@ -390,9 +394,5 @@ impl Room {
         {
             self.answers.remove(&old);
         }
-    }
-
-    fn moderators_are_exempt(who: &Viewer) -> bool {
-        who.role >= Role::Moderator
     }
 }

@@ -50,6 +50,14 @@ pub struct Viewer {
     pub anonymous: bool,
 }
 
+impl Viewer {
+    /// Whether they keep order, and so are held back by nothing.
+    #[must_use]
+    pub fn is_staff(&self) -> bool {
+        self.role >= Role::Moderator
+    }
+}
+
 /// An event's author, as everybody sees them.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct By {

@@ -6,9 +6,13 @@
 mod broken;
 #[path = "lint/cache.rs"]
 mod cache;
+#[path = "lint/fault.rs"]
+mod fault;
 #[path = "lint/legal.rs"]
 mod legal;
 #[path = "lint/mp4.rs"]
 mod mp4;
+#[path = "lint/spoilt.rs"]
+mod spoilt;
 #[path = "lint/stream.rs"]
 mod stream;

@@ -1,4 +1,4 @@
-use super::broken::edit;
+use super::fault::edit;
 use super::stream::watch;
 use nowcast_lint::{Exchange, Purpose};
 
