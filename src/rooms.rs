@@ -2,7 +2,9 @@
 
 mod api;
 mod control;
+mod log;
 mod socket;
+mod sse;
 mod store;
 mod task;
 mod ticks;

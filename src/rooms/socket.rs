@@ -144,7 +144,8 @@ where
     Ok(found)
 }
 
-fn left(claims: &Claims) -> Duration {
+/// How long a token still holds.
+pub(super) fn left(claims: &Claims) -> Duration {
     let now = u64::try_from(now_ms() / 1000).unwrap_or(0);
     // Timers beyond a year are not needed: connections do not last so long.
     Duration::from_secs(claims.exp.saturating_sub(now).min(31_536_000))
@@ -334,7 +335,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<'_, S> {
 }
 
 /// What only moderators hear; who is none waits for ever.
-async fn heard_staff(staff: &mut Option<broadcast::Receiver<Utf8Bytes>>) -> Utf8Bytes {
+pub(super) async fn heard_staff(staff: &mut Option<broadcast::Receiver<Utf8Bytes>>) -> Utf8Bytes {
     loop {
         let Some(notes) = staff else { return std::future::pending().await };
         match notes.recv().await {
@@ -346,6 +347,6 @@ async fn heard_staff(staff: &mut Option<broadcast::Receiver<Utf8Bytes>>) -> Utf8
 }
 
 /// Resolves when the server stops.
-async fn stopped(stop: &mut watch::Receiver<bool>) {
+pub(super) async fn stopped(stop: &mut watch::Receiver<bool>) {
     drop(stop.wait_for(|stop| *stop).await);
 }
