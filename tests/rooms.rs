@@ -2,8 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test stops at once")]
 
+#[path = "rooms/audit.rs"]
+mod audit;
 #[path = "origin/client.rs"]
 mod client;
+#[path = "rooms/figures.rs"]
+mod figures;
 #[path = "rooms/house.rs"]
 mod house;
 #[path = "origin/publisher.rs"]

@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
+use super::figures::{Figures, Line, Outcome};
 use super::task::{Message, ReplyTo};
 use super::ticks::Ticks;
 use super::token::{Claims, Tokens, Unfit};
@@ -37,6 +38,7 @@ pub(super) struct Room {
     pub(super) mailbox: mpsc::Sender<Message>,
     pub(super) ticks: Arc<Ticks>,
     pub(super) tokens: Arc<Tokens>,
+    pub(super) figures: Arc<Figures>,
 }
 
 impl Room {
@@ -69,12 +71,15 @@ impl Room {
 
     /// Has an op done, and waits for its answer.
     pub(super) async fn operate(&self, who: Viewer, op: Op) -> Json {
-        let op_id = op.op_id.clone();
+        let (op_id, kind) = (op.op_id.clone(), op.ask.kind());
         let (to, answer) = oneshot::channel();
         let sent = self.mailbox.try_send(Message::Op { who, op, to: ReplyTo::Once(to) });
         let answer = match sent {
             Ok(()) => timeout(PATIENCE, answer).await.ok().and_then(Result::ok),
-            Err(_) => None,
+            Err(_) => {
+                self.figures.op(kind, Outcome::Failed);
+                None
+            }
         };
         answer.unwrap_or_else(|| wire::nack(Some(&op_id), &busy()))
     }
@@ -232,7 +237,7 @@ impl Rooms {
             return answer::say(StatusCode::BAD_REQUEST, "The subprotocol here is nowcast.v1.");
         }
         let client = request.extensions().get::<Remote>().map(|remote| remote.0);
-        let Some(seat) = self.sockets.take(client) else { return no_seat() };
+        let Some(seat) = self.sockets.take(client, Line::WebSocket) else { return no_seat() };
         let accept = derive_accept_key(key.as_bytes());
         let upgrade = hyper::upgrade::on(&mut request);
         let stop = self.stop.subscribe();

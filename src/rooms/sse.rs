@@ -14,6 +14,7 @@ use tokio::time::{Instant, Interval, interval_at, sleep_until};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use super::api::{Room, busy, refused};
+use super::figures::Line;
 use super::socket::{heard_staff, left, stopped};
 use super::task::{Frame, Joined, Message, Outbox};
 use super::{Rooms, Seat, wire};
@@ -47,7 +48,7 @@ impl Rooms {
             }
         }
         let client = request.extensions().get::<Remote>().map(|remote| remote.0);
-        let Some(seat) = self.sockets.take(client) else {
+        let Some(seat) = self.sockets.take(client, Line::Sse) else {
             return super::api::no_seat();
         };
         let (outbox, answers) = mpsc::channel(OUTBOX);
@@ -151,6 +152,7 @@ impl Events {
                         return Some(message(Some((self.guest.room.ticks.epoch(), to)), &text));
                     }
                     Err(RecvError::Lagged(_)) => {
+                        self.guest.room.figures.gap();
                         wire::bye("state.slow", "Too much was not taken in time.", Some(0))
                     }
                     Err(RecvError::Closed) => return None,

@@ -6,13 +6,16 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use nowcast::config::{Config, Overrides};
+use nowcast::flow::StreamName;
 use nowcast::listener::{Limits, listen, serve};
+use nowcast::metrics::Source;
 use nowcast::ops::Ops;
 use nowcast::origin::Origin;
 use nowcast::rooms::Rooms;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use crate::client::{Connection, Reply};
 use crate::publisher::Publisher;
@@ -22,7 +25,8 @@ pub(crate) struct House {
     pub(crate) public: SocketAddr,
     ops: SocketAddr,
     pub(crate) stop: watch::Sender<bool>,
-    pub(crate) dir: TempDir,
+    dir: TempDir,
+    tasks: [JoinHandle<()>; 2],
     _publisher: Publisher,
 }
 
@@ -50,15 +54,17 @@ impl House {
             Box::pin(async move { rooms.answer(request).await.expect("it is for rooms") })
         });
         let origin = Origin::new(Arc::clone(&streams), pages, Limits::default());
-        tokio::spawn(serve(http, Arc::new(origin), stopped.clone()));
+        let http = tokio::spawn(serve(http, Arc::new(origin), stopped.clone()));
         let own = Arc::clone(&rooms);
-        let control = Ops::new(streams, watch::channel(true).1, None, Vec::new());
+        let figures = rooms.figures();
+        let sources: Vec<Source> = vec![Box::new(move |out| figures.expose(out))];
+        let control = Ops::new(streams, watch::channel(true).1, None, sources);
         let control = control.with_rooms(Box::new(move |request| {
             let rooms = Arc::clone(&own);
             Box::pin(async move { rooms.control(request).await })
         }));
-        tokio::spawn(serve(desk, Arc::new(control), stopped));
-        Self { rooms, public, ops, stop, dir, _publisher: publisher }
+        let desk = tokio::spawn(serve(desk, Arc::new(control), stopped));
+        Self { rooms, public, ops, stop, dir, tasks: [http, desk], _publisher: publisher }
     }
 
     /// Asks the public listener.
@@ -83,10 +89,36 @@ impl House {
 
     /// An op of the operator.
     pub(crate) async fn command(&self, kind: &str, body: Value) -> Value {
-        let op = json!({"kind": kind, "body": body});
-        let reply = self.post(self.ops, "/api/v1/streams/live/ops", &[], &op).await;
+        let reply = self.try_command(kind, body).await;
         assert_eq!(reply.status, 200, "{}", reply.text());
         reply.json()
+    }
+
+    /// The same, which may be refused.
+    pub(crate) async fn try_command(&self, kind: &str, body: Value) -> Reply {
+        let op = json!({"kind": kind, "body": body});
+        self.post(self.ops, "/api/v1/streams/live/ops", &[], &op).await
+    }
+
+    /// Ends it, and leaves what is on the disk.
+    pub(crate) async fn close(self) -> TempDir {
+        self.stop.send_replace(true);
+        for task in self.tasks {
+            soon(task).await.unwrap();
+        }
+        for name in ["live", "idle"] {
+            self.rooms.close(&StreamName::new(name).unwrap());
+        }
+        drop(self.rooms);
+        let path = self.dir.path().join("rooms.redb");
+        // The journal's thread lets go of the file once the last room has ended.
+        let free = async {
+            while redb::Database::open(&path).is_err() {
+                tokio::task::yield_now().await;
+            }
+        };
+        soon(free).await;
+        self.dir
     }
 
     /// What the operator's listener has.
