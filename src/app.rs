@@ -163,12 +163,15 @@ impl Server {
             origin::Origin::new(Arc::clone(&self.streams), pages, Limits::of_this_process())
                 .trusting(self.config.load().http.trusted_proxies.clone())
                 .noting(note);
-        let figures = origin.figures();
+        let (figures, of_rooms) = (origin.figures(), self.rooms.figures());
         let desk = ops::Ops::new(
             Arc::clone(&self.streams),
             self.ready.subscribe(),
             self.config.load().ops.token.clone(),
-            vec![Box::new(move |out| figures.expose(out))],
+            vec![
+                Box::new(move |out| figures.expose(out)),
+                Box::new(move |out| of_rooms.expose(out)),
+            ],
         );
         let rooms = Arc::clone(&self.rooms);
         let desk = desk.with_rooms(Box::new(move |request| {

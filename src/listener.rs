@@ -341,7 +341,7 @@ impl<H: Handler> Talk<H> {
             let (handler, shutdown) = (Arc::clone(&handler), of_requests.clone());
             async move {
                 let response = handler.handle(request, peer, shutdown).await;
-                Ok::<_, Infallible>(response.map(|body| body.carry(in_flight.answer())))
+                Ok::<_, Infallible>(response.map(|body| body.carry(in_flight)))
             }
         });
         let builder = if http2 { &builders.http2 } else { &builders.http1 };

@@ -2,7 +2,10 @@
 
 mod api;
 mod control;
+mod figures;
+mod log;
 mod socket;
+mod sse;
 mod store;
 mod task;
 mod ticks;
@@ -24,6 +27,8 @@ use tracing::error;
 
 use self::api::Room;
 pub use self::api::is_asked;
+pub use self::figures::Figures;
+use self::figures::Line;
 pub use self::store::Store;
 use self::token::{Claims, Tokens};
 use crate::config::Config;
@@ -54,6 +59,7 @@ pub struct Rooms {
     sessions: Mutex<Sessions>,
     sockets: Arc<Seats>,
     stop: watch::Sender<bool>,
+    figures: Arc<Figures>,
 }
 
 impl Rooms {
@@ -67,7 +73,8 @@ impl Rooms {
         dir: &Path,
         secret: &[u8],
     ) -> Result<Self> {
-        let store = Store::open(dir)?;
+        let figures = Arc::<Figures>::default();
+        let store = Store::open(dir, Arc::clone(&figures))?;
         store.forget_answers(now_ms())?;
         let tokens = Tokens::new(secret, &config.load().issuers)?;
         Ok(Self {
@@ -78,8 +85,9 @@ impl Rooms {
             open: Mutex::default(),
             codes: Mutex::default(),
             sessions: Mutex::default(),
-            sockets: Arc::default(),
+            sockets: Arc::new(Seats { taken: Mutex::default(), figures: Arc::clone(&figures) }),
             stop: watch::Sender::new(false),
+            figures,
         })
     }
 
@@ -97,13 +105,14 @@ impl Rooms {
         let config = self.config.load().stream(&stream.name);
         let window = config.as_ref().map_or(Duration::from_secs(60), |config| config.window);
         let settings = config.map(|config| settings(&config.room)).unwrap_or_default();
-        let store = Arc::clone(&self.store);
-        let handle = task::spawn(Arc::clone(stream), store, settings, window, restored);
+        let (store, figures) = (Arc::clone(&self.store), Arc::clone(&self.figures));
+        let handle = task::spawn(Arc::clone(stream), store, settings, window, restored, figures);
         let room = Room {
             name: stream.name.clone(),
             mailbox: handle.mailbox,
             ticks: handle.ticks,
             tokens: Arc::clone(&self.tokens),
+            figures: Arc::clone(&self.figures),
         };
         open.insert(stream.name.clone(), room);
         Ok(())
@@ -115,6 +124,12 @@ impl Rooms {
             // A mailbox that is full is that of a room which will find its stream gone.
             room.mailbox.try_send(task::Message::Close).ok();
         }
+    }
+
+    /// What all rooms have done.
+    #[must_use]
+    pub fn figures(&self) -> Arc<Figures> {
+        Arc::clone(&self.figures)
     }
 
     /// Sends every socket away; those who come later find the server stopping.
@@ -226,13 +241,16 @@ struct Sessions {
     each: HashMap<Option<IpAddr>, u32>,
 }
 
-/// Sockets that are open, by address.
-#[derive(Debug, Default)]
-struct Seats(Mutex<(usize, HashMap<Option<IpAddr>, usize>)>);
+/// Who listens: sockets and streams of events, in all and by address.
+#[derive(Debug)]
+struct Seats {
+    taken: Mutex<(usize, HashMap<Option<IpAddr>, usize>)>,
+    figures: Arc<Figures>,
+}
 
 impl Seats {
-    fn take(self: &Arc<Self>, client: Option<IpAddr>) -> Option<Seat> {
-        let mut taken = lock(&self.0);
+    fn take(self: &Arc<Self>, client: Option<IpAddr>, line: Line) -> Option<Seat> {
+        let mut taken = lock(&self.taken);
         let (all, each) = &mut *taken;
         let of_one = each.entry(client).or_default();
         if *all >= SOCKETS || *of_one >= SOCKETS_OF_ONE {
@@ -240,23 +258,29 @@ impl Seats {
         }
         *of_one += 1;
         *all += 1;
-        Some(Seat(Arc::clone(self), client))
+        self.figures.opened(line);
+        Some(Seat { seats: Arc::clone(self), client, line })
     }
 }
 
-/// One socket's place.
+/// One listener's place.
 #[derive(Debug)]
-struct Seat(Arc<Seats>, Option<IpAddr>);
+struct Seat {
+    seats: Arc<Seats>,
+    client: Option<IpAddr>,
+    line: Line,
+}
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        let mut taken = lock(&self.0.0);
+        self.seats.figures.closed(self.line);
+        let mut taken = lock(&self.seats.taken);
         let (all, each) = &mut *taken;
         *all -= 1;
-        if let Some(count) = each.get_mut(&self.1) {
+        if let Some(count) = each.get_mut(&self.client) {
             *count -= 1;
             if *count == 0 {
-                each.remove(&self.1);
+                each.remove(&self.client);
             }
         }
     }

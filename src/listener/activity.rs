@@ -167,7 +167,11 @@ impl Activity {
 
     fn was_written(&self, written: &Poll<io::Result<usize>>) {
         match written {
-            Poll::Pending => self.blocked.store(true, Relaxed),
+            // What has not been written to for long is not blocked for long.
+            Poll::Pending if !self.blocked.swap(true, Relaxed) => {
+                self.progress.store(self.now(), Relaxed);
+            }
+            Poll::Pending => {}
             Poll::Ready(_) => {
                 self.blocked.store(false, Relaxed);
                 self.progress.store(self.now(), Relaxed);

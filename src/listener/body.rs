@@ -1,20 +1,24 @@
 use std::convert::Infallible;
+use std::fmt;
 use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::vec;
 
 use bytes::Bytes;
+use futures_util::Stream;
 use hyper::body::{Frame, SizeHint};
 
 use super::activity::InFlight;
 
-/// An answer's body: bytes that are there already and are sent without being copied.
-#[derive(Debug, Default)]
+/// An answer's body: bytes that are there already and are sent without being copied, or a stream of them
+/// that lasts.
+#[derive(Default)]
 pub struct Body {
     next: Bytes,
     rest: vec::IntoIter<Bytes>,
     left: u64,
+    stream: Option<Pin<Box<dyn Stream<Item = Bytes> + Send>>>,
     in_flight: Option<InFlight>,
 }
 
@@ -34,11 +38,19 @@ impl Body {
             next: rest.find(|chunk| !chunk.is_empty()).unwrap_or_default(),
             rest,
             left,
-            in_flight: None,
+            ..Self::default()
         }
     }
 
-    /// How many bytes are left.
+    /// Chunks that come in their own time. They are asked for when the connection has room for them, so
+    /// that a slow reader is the stream's to notice. [`Limits::answer`](super::Limits) does not end it,
+    /// [`Limits::stall`](super::Limits) does.
+    #[must_use]
+    pub fn stream(chunks: impl Stream<Item = Bytes> + Send + 'static) -> Self {
+        Self { stream: Some(Box::pin(chunks)), ..Self::default() }
+    }
+
+    /// How many bytes are left; of a stream none is known before it comes.
     #[must_use]
     pub fn len(&self) -> u64 {
         self.left
@@ -47,13 +59,26 @@ impl Body {
     /// Whether nothing is left.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.left == 0
+        self.left == 0 && self.stream.is_none()
+    }
+
+    /// Whether its length is known only at its end.
+    #[must_use]
+    pub fn is_stream(&self) -> bool {
+        self.stream.is_some()
     }
 
     /// Keeps its request in hand until it is sent or dropped.
     pub(super) fn carry(mut self, in_flight: InFlight) -> Self {
-        self.in_flight = Some(in_flight);
+        let lasts = self.stream.is_some();
+        self.in_flight = Some(if lasts { in_flight } else { in_flight.answer() });
         self
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Body").field("left", &self.left).finish_non_exhaustive()
     }
 }
 
@@ -87,8 +112,11 @@ impl hyper::body::Body for Body {
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
+        cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        if let Some(stream) = &mut self.stream {
+            return stream.as_mut().poll_next(cx).map(|next| next.map(Frame::data).map(Ok));
+        }
         if self.next.is_empty() {
             return Poll::Ready(None);
         }
@@ -108,10 +136,10 @@ impl hyper::body::Body for Body {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.left == 0
+        self.is_empty()
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.left)
+        if self.is_stream() { SizeHint::default() } else { SizeHint::with_exact(self.left) }
     }
 }

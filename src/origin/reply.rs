@@ -186,10 +186,10 @@ pub(super) fn preflight() -> Response<Body> {
     response
 }
 
-/// States the body's length, and leaves the body out of the answer to HEAD.
+/// States the body's length, where it is known, and leaves the body out of the answer to HEAD.
 pub(super) fn finish(mut response: Response<Body>, head: bool) -> Response<Body> {
     let bodiless = matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
-    if !bodiless {
+    if !bodiless && !response.body().is_stream() {
         let length = HeaderValue::from(response.body().len());
         response.headers_mut().insert(CONTENT_LENGTH, length);
     }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONNECTION, HOST, ORIGIN, SEC_WEBSOCKET_ACCEPT,
-    SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
+    AUTHORIZATION, CONNECTION, HOST, ORIGIN, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY,
+    SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
@@ -15,10 +15,11 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
+use super::figures::{Figures, Line, Outcome};
 use super::task::{Message, ReplyTo};
 use super::ticks::Ticks;
 use super::token::{Claims, Tokens, Unfit};
-use super::{Rooms, socket, wire};
+use super::{Rooms, log, socket, wire};
 use crate::answer;
 use crate::flow::{Remote, StreamName};
 use crate::listener::{Body, read_body};
@@ -29,10 +30,6 @@ const PROTOCOL: &str = "nowcast.v1";
 const MOST_BYTES: usize = 64 << 10;
 /// How long an op may take to be answered; the disk is that slow only when it fails.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How long a request for the next tick is held.
-const HELD: Duration = Duration::from_secs(15);
-const FOREVER: &str = "public, max-age=31536000, immutable";
-const SHORTLY: &str = "public, max-age=1";
 
 /// A way into one room.
 #[derive(Clone, Debug)]
@@ -41,6 +38,7 @@ pub(super) struct Room {
     pub(super) mailbox: mpsc::Sender<Message>,
     pub(super) ticks: Arc<Ticks>,
     pub(super) tokens: Arc<Tokens>,
+    pub(super) figures: Arc<Figures>,
 }
 
 impl Room {
@@ -64,7 +62,8 @@ impl Room {
         })
     }
 
-    fn bearer(&self, headers: &HeaderMap) -> Result<Claims, Refusal> {
+    /// What the token of a request says.
+    pub(super) fn bearer(&self, headers: &HeaderMap) -> Result<Claims, Refusal> {
         let value = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
         let token = value.and_then(|value| value.strip_prefix("Bearer ")).ok_or_else(no_token)?;
         self.check(token)
@@ -72,12 +71,15 @@ impl Room {
 
     /// Has an op done, and waits for its answer.
     pub(super) async fn operate(&self, who: Viewer, op: Op) -> Json {
-        let op_id = op.op_id.clone();
+        let (op_id, kind) = (op.op_id.clone(), op.ask.kind());
         let (to, answer) = oneshot::channel();
         let sent = self.mailbox.try_send(Message::Op { who, op, to: ReplyTo::Once(to) });
         let answer = match sent {
             Ok(()) => timeout(PATIENCE, answer).await.ok().and_then(Result::ok),
-            Err(_) => None,
+            Err(_) => {
+                self.figures.op(kind, Outcome::Failed);
+                None
+            }
         };
         answer.unwrap_or_else(|| wire::nack(Some(&op_id), &busy()))
     }
@@ -131,6 +133,7 @@ impl Rooms {
             };
             let answered = match verb.as_str() {
                 "ws" => self.guarded(request, async |request| self.socket(request, room)).await,
+                "sse" => self.guarded(request, |request| self.sse(request, room)).await,
                 "ops" => self.guarded(request, |request| ops(request, room)).await,
                 "studio" => self.guarded(request, |request| self.studio(request, room)).await,
                 "health" => {
@@ -146,7 +149,7 @@ impl Rooms {
             let Some(room) = self.room(&name) else {
                 return Ok(answer::say(StatusCode::NOT_FOUND, "There is no such stream."));
             };
-            return Ok(log(&request, what, &room).await);
+            return Ok(log::answer(&request, what, &room.ticks).await);
         }
         Err(request)
     }
@@ -234,12 +237,7 @@ impl Rooms {
             return answer::say(StatusCode::BAD_REQUEST, "The subprotocol here is nowcast.v1.");
         }
         let client = request.extensions().get::<Remote>().map(|remote| remote.0);
-        let Some(seat) = self.sockets.take(client) else {
-            let sentence = "As many sockets of this address are open as may: close one, or read the JSON beside the playlists.";
-            let mut response = answer::say(StatusCode::TOO_MANY_REQUESTS, sentence);
-            answer::retry_after(&mut response, 5);
-            return response;
-        };
+        let Some(seat) = self.sockets.take(client, Line::WebSocket) else { return no_seat() };
         let accept = derive_accept_key(key.as_bytes());
         let upgrade = hyper::upgrade::on(&mut request);
         let stop = self.stop.subscribe();
@@ -292,6 +290,14 @@ impl Rooms {
     }
 }
 
+/// Sockets and streams of events are as many as may be.
+pub(super) fn no_seat() -> Response<Body> {
+    let sentence = "As many sockets of this address are open as may: close one, or read the JSON beside the playlists.";
+    let mut response = answer::say(StatusCode::TOO_MANY_REQUESTS, sentence);
+    answer::retry_after(&mut response, 5);
+    response
+}
+
 async fn ops(request: Request<Incoming>, room: Room) -> Response<Body> {
     let claims = match room.bearer(request.headers()) {
         Ok(claims) => claims,
@@ -320,7 +326,7 @@ pub(super) fn answered(value: &Json) -> Response<Body> {
     response
 }
 
-fn refused(refusal: &Refusal) -> Response<Body> {
+pub(super) fn refused(refusal: &Refusal) -> Response<Body> {
     answered(&wire::nack(None, refusal))
 }
 
@@ -352,71 +358,4 @@ pub(super) async fn body_json(request: Request<Incoming>) -> Result<Json, Respon
         let hint = "Send one JSON object.";
         refused(&Refusal::new("state.invalid", format!("The body is no JSON: {error}."), hint))
     })
-}
-
-/// The log as caches have it.
-async fn log(request: &Request<Incoming>, what: &str, room: &Room) -> Response<Body> {
-    if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        return answer::say(StatusCode::METHOD_NOT_ALLOWED, "The log is only read: use GET.");
-    }
-    let missing = || {
-        answer::say(
-            StatusCode::NOT_FOUND,
-            "There is no such tick here, or no more: begin at state.json.",
-        )
-    };
-    let ticks = &room.ticks;
-    let found = match what.split_once('/') {
-        None if what == "state.json" => Some((ticks.state(), SHORTLY)),
-        Some((epoch, file)) if epoch == ticks.epoch() => {
-            let Some(name) = file.strip_suffix(".json") else { return missing() };
-            if name == "next" {
-                match next(request, ticks).await {
-                    Ok(text) => Some((text, FOREVER)),
-                    Err(response) => return response,
-                }
-            } else if let Some(number) = name.strip_prefix("snapshot-") {
-                number
-                    .parse()
-                    .ok()
-                    .and_then(|tick| ticks.snapshot(tick))
-                    .map(|text| (text, FOREVER))
-            } else {
-                name.parse().ok().and_then(|tick| ticks.tick(tick)).map(|text| (text, FOREVER))
-            }
-        }
-        _ => None,
-    };
-    let Some((text, cached)) = found else { return missing() };
-    let mut response = answer::compressed(request.headers(), &text, "application/json");
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static(cached));
-    answer::share(&mut response);
-    response
-}
-
-/// The tick that is asked for by `_t`, once it is there.
-async fn next(
-    request: &Request<Incoming>,
-    ticks: &Ticks,
-) -> Result<crate::flow::Compressed, Response<Body>> {
-    let query = request.uri().query().unwrap_or_default();
-    let tick = query.split('&').find_map(|pair| pair.strip_prefix("_t=")?.parse::<u64>().ok());
-    let mut last = ticks.last();
-    let ahead = *last.borrow() + 1;
-    let Some(tick) = tick.filter(|&tick| tick > 0 && tick <= ahead) else {
-        let sentence = "Ask with _t=N for the tick after the last one you have.";
-        return Err(answer::say(StatusCode::BAD_REQUEST, sentence));
-    };
-    let waited: Result<Result<_, _>, _> = timeout(HELD, last.wait_for(|&last| last >= tick)).await;
-    let gone = waited.map_or(true, |there| there.is_err());
-    if gone {
-        let mut response =
-            answer::say(StatusCode::SERVICE_UNAVAILABLE, "Nothing has happened yet: ask again.");
-        answer::retry_after(&mut response, 1);
-        answer::share(&mut response);
-        return Err(response);
-    }
-    ticks
-        .tick(tick)
-        .ok_or_else(|| answer::say(StatusCode::NOT_FOUND, "The tick is not kept any more."))
 }

@@ -14,6 +14,9 @@ use crate::answer;
 use crate::flow::StreamName;
 use crate::listener::Body;
 
+/// Rows of the audit log in one answer.
+const ROWS: usize = 1000;
+
 /// `POST /api/v1/tokens`.
 #[derive(Deserialize)]
 struct Mint {
@@ -25,7 +28,7 @@ struct Mint {
 }
 
 impl Rooms {
-    /// Answers `POST /api/v1/streams/STREAM/ops` and `…/studio`, `GET …/room`, `POST /api/v1/tokens`.
+    /// Answers `POST /api/v1/streams/STREAM/ops` and `…/studio`, `GET …/room` and `…/audit`, `POST /api/v1/tokens`.
     ///
     /// # Errors
     /// The request is for somebody else.
@@ -41,7 +44,7 @@ impl Rooms {
         let Some((name, verb)) = of_stream else { return Err(request) };
         if !matches!(
             (request.method(), verb),
-            (&Method::POST, "ops" | "studio") | (&Method::GET, "room")
+            (&Method::POST, "ops" | "studio") | (&Method::GET, "room" | "audit")
         ) {
             return Err(request);
         }
@@ -56,6 +59,20 @@ impl Rooms {
                     "The room does not answer: look at the log.",
                 ),
             },
+            "audit" => {
+                let query = request.uri().query().unwrap_or_default();
+                let after = query.strip_prefix("after=").and_then(|after| after.parse().ok());
+                match self.store.audit(&stream, after.unwrap_or(0), ROWS) {
+                    Ok((rows, end)) => {
+                        let page = json!({"rows": rows, "end": end});
+                        answer::json(StatusCode::OK, "no-store", &page)
+                    }
+                    Err(fault) => {
+                        let sentence = format!("The log cannot be read: {fault:#}.");
+                        answer::say(StatusCode::INTERNAL_SERVER_ERROR, &sentence)
+                    }
+                }
+            }
             "studio" => match self.studio_code(&stream) {
                 Ok(code) => answer::json(StatusCode::OK, "no-store", &json!({"code": code})),
                 Err(fault) => answer::say(StatusCode::SERVICE_UNAVAILABLE, &format!("{fault}.")),

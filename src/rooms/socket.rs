@@ -19,6 +19,7 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig
 use tokio_tungstenite::tungstenite::{Error, Message as WsMessage, Utf8Bytes};
 
 use super::api::Room;
+use super::figures::Outcome;
 use super::task::{Frame, Joined, Message, ReplyTo};
 use super::token::Claims;
 use super::{now_ms, wire};
@@ -144,7 +145,8 @@ where
     Ok(found)
 }
 
-fn left(claims: &Claims) -> Duration {
+/// How long a token still holds.
+pub(super) fn left(claims: &Claims) -> Duration {
     let now = u64::try_from(now_ms() / 1000).unwrap_or(0);
     // Timers beyond a year are not needed: connections do not last so long.
     Duration::from_secs(claims.exp.saturating_sub(now).min(31_536_000))
@@ -234,6 +236,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<'_, S> {
                         send(self.socket, text).await?;
                     }
                     Err(RecvError::Lagged(_)) => {
+                        self.room.figures.gap();
                         // The next frame says where the log is by now; the page fetches the rest.
                         let gap = json!({"t": "gap", "have": seq, "need": seq + 1});
                         send(self.socket, gap.to_string().into()).await?;
@@ -310,14 +313,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<'_, S> {
             (Err((op_id, refusal)), _) => wire::nack(op_id.as_deref(), &refusal),
             (Ok(op), None) => wire::nack(Some(&op.op_id), &super::api::no_token()),
             (Ok(op), Some(who)) => {
-                let op_id = op.op_id.clone();
+                let (op_id, kind) = (op.op_id.clone(), op.ask.kind());
                 let to = ReplyTo::Socket(outbox.clone());
                 // Before the op is handed on, so that it never comes after the answer.
                 let processing = json!({"t": "ack", "op_id": op_id, "state": "processing"});
                 send(self.socket, processing.to_string().into()).await?;
                 match self.room.mailbox.try_send(Message::Op { who: who.clone(), op, to }) {
                     Ok(()) => return Ok(()),
-                    Err(_) => wire::nack(Some(&op_id), &super::api::busy()),
+                    Err(_) => {
+                        self.room.figures.op(kind, Outcome::Failed);
+                        wire::nack(Some(&op_id), &super::api::busy())
+                    }
                 }
             }
         };
@@ -334,7 +340,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<'_, S> {
 }
 
 /// What only moderators hear; who is none waits for ever.
-async fn heard_staff(staff: &mut Option<broadcast::Receiver<Utf8Bytes>>) -> Utf8Bytes {
+pub(super) async fn heard_staff(staff: &mut Option<broadcast::Receiver<Utf8Bytes>>) -> Utf8Bytes {
     loop {
         let Some(notes) = staff else { return std::future::pending().await };
         match notes.recv().await {
@@ -346,6 +352,6 @@ async fn heard_staff(staff: &mut Option<broadcast::Receiver<Utf8Bytes>>) -> Utf8
 }
 
 /// Resolves when the server stops.
-async fn stopped(stop: &mut watch::Receiver<bool>) {
+pub(super) async fn stopped(stop: &mut watch::Receiver<bool>) {
     drop(stop.wait_for(|stop| *stop).await);
 }

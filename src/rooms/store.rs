@@ -5,13 +5,16 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
+use std::time::Instant;
 
 use anyhow::{Context, Result};
+use nowcast_interact::audit::{Head, Row};
 use nowcast_interact::{Answer, Commit, OpKey, Record};
-use redb::{Database, ReadableDatabase, TableDefinition};
+use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 use tokio::sync::mpsc;
 use tracing::error;
 
+use super::figures::Figures;
 use crate::flow::StreamName;
 
 /// A room's epoch, by its stream.
@@ -21,6 +24,11 @@ const JOURNAL: TableDefinition<'_, (&str, u64), &[u8]> = TableDefinition::new("j
 /// When an op was answered and how, by stream, person and op.
 const ANSWERS: TableDefinition<'_, (&str, &str, &str), (i64, &[u8])> =
     TableDefinition::new("answers");
+
+/// What was done with authority, one row of the chain each as JSON, by stream and number from 1.
+const AUDIT: TableDefinition<'_, (&str, u64), &[u8]> = TableDefinition::new("audit");
+/// The end of that chain as JSON, by stream: rows taken from it are missed.
+const AUDIT_ENDS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("audit_ends");
 
 /// Batches that wait for the disk. Full: rooms wait, and take no ops meanwhile.
 const QUEUE: usize = 1024;
@@ -72,7 +80,7 @@ impl Store {
     ///
     /// # Errors
     /// It cannot be read or written.
-    pub fn open(dir: &Path) -> Result<Self> {
+    pub fn open(dir: &Path, figures: Arc<Figures>) -> Result<Self> {
         let path = dir.join("rooms.redb");
         let database = Database::create(&path).with_context(|| {
             format!("{} cannot be opened; is the disk full, or the file damaged?", path.display())
@@ -81,11 +89,15 @@ impl Store {
         begin.open_table(ROOMS)?;
         begin.open_table(JOURNAL)?;
         begin.open_table(ANSWERS)?;
+        begin.open_table(AUDIT)?;
+        begin.open_table(AUDIT_ENDS)?;
         begin.commit()?;
         let database = Arc::new(database);
         let (batches, queue) = mpsc::channel(QUEUE);
         let writer = Arc::clone(&database);
-        thread::Builder::new().name("journal".into()).spawn(move || write(&writer, queue))?;
+        thread::Builder::new()
+            .name("journal".into())
+            .spawn(move || write(&writer, queue, &figures))?;
         Ok(Self { database, batches })
     }
 
@@ -139,6 +151,23 @@ impl Store {
         })
     }
 
+    /// At most `most` rows of what was done with authority, from the one after `after`, and the chain's end.
+    pub(super) fn audit(
+        &self,
+        room: &StreamName,
+        after: u64,
+        most: usize,
+    ) -> Result<(Vec<Row>, Head)> {
+        let read = self.database.begin_read()?;
+        let (rows, ends) = (read.open_table(AUDIT)?, read.open_table(AUDIT_ENDS)?);
+        let from = after.saturating_add(1);
+        let rows = rows.range((room.as_str(), from)..=(room.as_str(), u64::MAX))?.take(most);
+        let rows = rows.map(|row| Ok(serde_json::from_slice(row?.1.value())?));
+        let end = ends.get(room.as_str())?;
+        let end = end.map(|end| serde_json::from_slice(end.value())).transpose()?;
+        Ok((rows.collect::<Result<_>>()?, end.unwrap_or_else(|| Head::of(room.as_str()))))
+    }
+
     /// Hands a batch over; waits while the disk is behind.
     pub(super) async fn write(&self, batch: Batch) {
         if let Err(refused) = self.batches.send(batch).await {
@@ -150,7 +179,7 @@ impl Store {
     }
 }
 
-fn write(database: &Database, mut queue: mpsc::Receiver<Batch>) {
+fn write(database: &Database, mut queue: mpsc::Receiver<Batch>, figures: &Figures) {
     // The generation of each room that failed last.
     let mut failed: HashMap<StreamName, u64> = HashMap::new();
     while let Some(first) = queue.blocking_recv() {
@@ -165,10 +194,14 @@ fn write(database: &Database, mut queue: mpsc::Receiver<Batch>) {
         let (batches, late): (Vec<_>, Vec<_>) = batches.into_iter().partition(|batch| {
             failed.get(&batch.room).is_none_or(|&failed| failed < batch.generation)
         });
+        let began = Instant::now();
         let fault = commit(database, &batches).err().map(|fault| format!("{fault:#}"));
         if let Some(fault) = &fault {
             error!(fault, "the disk does not take what rooms decided; free some of it");
             failed.extend(batches.iter().map(|batch| (batch.room.clone(), batch.generation)));
+        } else {
+            let commits = batches.iter().map(|batch| batch.commits.len()).sum();
+            figures.wrote(commits, began.elapsed());
         }
         for (batches, fault) in
             [(batches, fault), (late, Some("what came before failed".to_owned()))]
@@ -186,6 +219,8 @@ fn commit(database: &Database, batches: &[Batch]) -> Result<()> {
     {
         let mut journal = transaction.open_table(JOURNAL)?;
         let mut answers = transaction.open_table(ANSWERS)?;
+        let mut audit = transaction.open_table(AUDIT)?;
+        let mut ends = transaction.open_table(AUDIT_ENDS)?;
         for batch in batches {
             let room = batch.room.as_str();
             for (number, commit) in (batch.first..).zip(&batch.commits) {
@@ -195,6 +230,14 @@ fn commit(database: &Database, batches: &[Batch]) -> Result<()> {
                     let answer = serde_json::to_vec(answer)?;
                     answers
                         .insert((room, &**person, op_id.as_str()), (batch.at, answer.as_slice()))?;
+                }
+                if let Some(deed) = &commit.deed {
+                    let end = ends.get(room)?;
+                    let end = end.map(|end| serde_json::from_slice::<Head>(end.value()));
+                    let row =
+                        end.transpose()?.unwrap_or_else(|| Head::of(room)).chain(deed.clone());
+                    audit.insert((room, row.n), serde_json::to_vec(&row)?.as_slice())?;
+                    ends.insert(room, serde_json::to_vec(&row.head())?.as_slice())?;
                 }
             }
         }

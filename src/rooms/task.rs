@@ -19,6 +19,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, sleep_until};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
+use super::figures::{Figures, Outcome};
 use super::store::{Batch, Done, Restored, Store};
 use super::ticks::Ticks;
 use super::{now_ms, wire};
@@ -115,6 +116,13 @@ pub(super) struct Handle {
 /// What is carried by the parts; the stream's task asks for it.
 pub(super) type SharedCarriage = Arc<Mutex<Carriage>>;
 
+/// An op on its way to the disk.
+struct Waiting {
+    kind: &'static str,
+    since: Instant,
+    to: Vec<ReplyTo>,
+}
+
 pub(super) struct Task {
     stream: Arc<Stream>,
     store: Arc<Store>,
@@ -127,7 +135,7 @@ pub(super) struct Task {
     mailbox: mpsc::Receiver<Message>,
     done: (mpsc::UnboundedSender<Done>, mpsc::UnboundedReceiver<Done>),
     /// Who waits for an op that is on its way to the disk.
-    in_flight: HashMap<OpKey, Vec<ReplyTo>>,
+    in_flight: HashMap<OpKey, Waiting>,
     carriage: SharedCarriage,
     ticks: Arc<Ticks>,
     events: broadcast::Sender<Frame>,
@@ -140,6 +148,7 @@ pub(super) struct Task {
     looked: u64,
     /// Of the last parts, in milliseconds.
     leads: VecDeque<i64>,
+    figures: Arc<Figures>,
 }
 
 /// Starts the task of a stream's room.
@@ -149,10 +158,11 @@ pub(super) fn spawn(
     settings: Settings,
     window: Duration,
     restored: Restored,
+    figures: Arc<Figures>,
 ) -> Handle {
     let (mailbox, messages) = mpsc::channel(MAILBOX);
     let Restored { epoch, records, next } = restored;
-    let ticks = Arc::new(Ticks::new(&epoch));
+    let ticks = Arc::new(Ticks::new(&epoch, Arc::clone(&figures)));
     let mut carriage = Carriage::new(epoch.as_str().into(), keep_ms(window));
     for record in &records {
         if let Record::Event(event) = record {
@@ -164,7 +174,7 @@ pub(super) fn spawn(
     stream.cues.raise_floor(room.furthest());
     let carriage = Arc::new(Mutex::new(carriage));
     let handle = Handle { mailbox, ticks: Arc::clone(&ticks) };
-    compose_with(&stream, &carriage);
+    compose_with(&stream, &carriage, &figures);
     let phase = stream.status.borrow().phase;
     let task = Task {
         phase,
@@ -186,6 +196,7 @@ pub(super) fn spawn(
         people: HashMap::new(),
         looked: 0,
         leads: VecDeque::new(),
+        figures,
     };
     tokio::spawn(task.run());
     handle
@@ -197,11 +208,11 @@ fn keep_ms(window: Duration) -> i64 {
 }
 
 /// The parts of the stream carry what the room's carriage holds.
-fn compose_with(stream: &Stream, carriage: &SharedCarriage) {
-    let carriage = Arc::clone(carriage);
+fn compose_with(stream: &Stream, carriage: &SharedCarriage, figures: &Arc<Figures>) {
+    let (carriage, figures) = (Arc::clone(carriage), Arc::clone(figures));
     stream.cues.compose_with(Box::new(move |span| {
         let mut carriage = carriage.lock().unwrap_or_else(PoisonError::into_inner);
-        wire::composed(&mut carriage, span)
+        wire::composed(&mut carriage, span, &figures)
     }));
 }
 
@@ -270,21 +281,30 @@ impl Task {
     fn handle_op(&mut self, who: &Viewer, op: &Op, to: ReplyTo) {
         let key = (Arc::clone(&who.id), op.op_id.clone());
         if let Some(waiting) = self.in_flight.get_mut(&key) {
-            waiting.push(to);
+            waiting.to.push(to);
             return;
         }
         let now = now_ms();
         if let Some(answer) = self.store.answer(&self.stream.name, &key, now) {
+            self.figures.op(op.ask.kind(), Outcome::Again);
             return to.answer(&wire::ack(&op.op_id, &answer));
         }
+        let kind = op.ask.kind();
         match self.room.handle_op(who, op, now) {
-            Reply::Refused(refusal) => to.answer(&wire::nack(Some(&op.op_id), &refusal)),
+            Reply::Refused(refusal) => {
+                self.figures.op(kind, Outcome::Refused);
+                to.answer(&wire::nack(Some(&op.op_id), &refusal));
+            }
             Reply::Counted => {
+                self.figures.op(kind, Outcome::Counted);
                 to.answer(&json!({"t": "ack", "op_id": op.op_id, "state": "counted"}));
             }
-            Reply::Again(answer) => to.answer(&wire::ack(&op.op_id, &answer)),
+            Reply::Again(answer) => {
+                self.figures.op(kind, Outcome::Again);
+                to.answer(&wire::ack(&op.op_id, &answer));
+            }
             Reply::Pending => {
-                self.in_flight.insert(key, vec![to]);
+                self.in_flight.insert(key, Waiting { kind, since: Instant::now(), to: vec![to] });
             }
         }
     }

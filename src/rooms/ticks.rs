@@ -8,6 +8,7 @@ use nowcast_interact::{Event, Record, Room};
 use serde_json::json;
 use tokio::sync::watch;
 
+use super::figures::{Carrier, Figures};
 use super::task::CHAT_TOGETHER;
 use super::wire;
 use crate::flow::Compressed;
@@ -26,6 +27,7 @@ pub(super) struct Ticks {
     kept: Mutex<Kept>,
     last: watch::Sender<u64>,
     state: ArcSwap<(u64, Compressed)>,
+    figures: Arc<Figures>,
 }
 
 #[derive(Debug, Default)]
@@ -39,12 +41,13 @@ struct Kept {
 }
 
 impl Ticks {
-    pub(super) fn new(epoch: &str) -> Self {
+    pub(super) fn new(epoch: &str, figures: Arc<Figures>) -> Self {
         Self {
             epoch: epoch.to_owned(),
             kept: Mutex::default(),
             last: watch::Sender::new(0),
             state: ArcSwap::from_pointee((u64::MAX, Compressed::new(String::new()))),
+            figures,
         }
     }
 
@@ -75,8 +78,10 @@ impl Ticks {
             let mut state = room.state();
             state["media"] = serde_json::Value::Null;
             let text = json!({"v": 1, "epoch": self.epoch, "tick": tick, "seq": room.seq(), "pts": pts, "state": state});
+            let text = text.to_string();
+            self.figures.carried(Carrier::Snapshot, text.len(), 0);
             let mut kept = self.kept();
-            kept.snapshots.insert(tick, (pts, Compressed::new(text.to_string())));
+            kept.snapshots.insert(tick, (pts, Compressed::new(text)));
             while kept.snapshots.len() > SNAPSHOTS {
                 kept.snapshots.pop_first();
             }
@@ -87,9 +92,11 @@ impl Ticks {
         let (shown, more) = wire::thinned(events, CHAT_TOGETHER);
         let (from, to) = (events.first().map_or(0, |e| e.seq), events.last().map_or(0, |e| e.seq));
         let text = json!({"v": 1, "epoch": self.epoch, "tick": tick, "from": from, "to": to, "more": more, "events": shown});
+        let text = text.to_string();
+        self.figures.carried(Carrier::Tick, text.len(), more as u64);
         let mut kept = self.kept();
         kept.to = to.max(kept.to);
-        kept.ticks.push_back((tick, Compressed::new(text.to_string())));
+        kept.ticks.push_back((tick, Compressed::new(text)));
         if kept.ticks.len() > KEPT {
             kept.ticks.pop_front();
         }

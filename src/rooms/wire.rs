@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::{Value as Json, json};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
+use super::figures::{Carrier, Figures};
 use crate::flow::{Composed, Cue, DateRange, PartSpan};
 
 pub(super) fn ack(op_id: &str, answer: &Answer) -> Json {
@@ -85,13 +86,18 @@ pub(super) fn limits(settings: &Settings) -> Json {
 }
 
 /// What a part carries of the log, as the media takes it.
-pub(super) fn composed(carriage: &mut Carriage, span: &PartSpan) -> Composed {
+pub(super) fn composed(carriage: &mut Carriage, span: &PartSpan, figures: &Figures) -> Composed {
+    let before = carriage.counts();
     let cues = carriage.compose(&Span {
         pts: span.pts,
         duration: span.duration,
         starts_segment: span.part == 0,
         budget: span.budget,
     });
+    let after = carriage.counts();
+    let bytes = cues.iter().map(|cue| cue.text.len()).sum();
+    figures.carried(Carrier::Emsg, bytes, after.left_out - before.left_out);
+    figures.late(after.late - before.late);
     let cue = |cue: nowcast_interact::CueText| Cue {
         pts: cue.pts,
         duration: cue.duration,

@@ -92,6 +92,16 @@ pub struct Carriage {
     polls: BTreeMap<Id, Tally>,
     told: BTreeMap<Id, u64>,
     ranges: Vec<Range>,
+    counts: Counts,
+}
+
+/// What carrying came to, since the start.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Counts {
+    /// Messages that no part took.
+    pub left_out: u64,
+    /// Events that got into a later part than the one they belong to.
+    pub late: u64,
 }
 
 impl Carriage {
@@ -110,7 +120,14 @@ impl Carriage {
             polls: BTreeMap::new(),
             told: BTreeMap::new(),
             ranges: Vec::new(),
+            counts: Counts::default(),
         }
+    }
+
+    /// What carrying came to so far.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.counts
     }
 
     /// After a restart: what is going on, but not what was carried before.
@@ -187,9 +204,11 @@ impl Carriage {
                 continue;
             }
             used += size;
+            self.counts.late += u64::from(pts < span.pts);
             at.entry(pts.max(span.pts)).or_default().push(json);
         }
         let (sample, more) = self.sample(end, span.budget.min(MOST.saturating_sub(used)));
+        self.counts.left_out += more;
         let reactions = self.take_reactions();
         let polls = self.take_polls(span.starts_segment);
         if span.starts_segment

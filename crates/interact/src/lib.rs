@@ -9,6 +9,7 @@
 //! A [`Room`] decides at once; what it decided is told once its commit is on the disk. Reading the same
 //! records again gives the same room ([`Room::restore`]). The wire is docs/contract.md and docs/events.md.
 
+pub mod audit;
 mod bind;
 mod carriage;
 mod event;
@@ -23,7 +24,7 @@ pub mod text;
 mod who;
 
 pub use bind::{Bind, Media};
-pub use carriage::{Carriage, CueText, Range, Span};
+pub use carriage::{Carriage, Counts, CueText, Range, Span};
 pub use event::{Body, Event, Id, Mode, PollOption, Ranked, Results, Tally};
 pub use filter::{Policy, Rules};
 pub use op::{Ask, At, Op};

@@ -1,6 +1,6 @@
 //! What viewers, moderators and hosts ask for, as it comes over the wire.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use crate::{Id, Mode, Refusal, Results, Role};
@@ -29,7 +29,7 @@ pub enum At {
 }
 
 /// What is asked for, by its kind.
-#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(tag = "kind", content = "body")]
 #[expect(missing_docs, reason = "fields are those of docs/contract.md")]
 pub enum Ask {
@@ -99,31 +99,6 @@ pub enum Ask {
     SetMode { mode: Mode, value: Json },
 }
 
-const KINDS: [&str; 23] = [
-    "chat.send",
-    "react",
-    "poll.vote",
-    "qa.ask",
-    "qa.upvote",
-    "report",
-    "poll.open",
-    "poll.close",
-    "poll.reveal",
-    "poll.cancel",
-    "qa.spotlight",
-    "qa.answer",
-    "qa.dismiss",
-    "announce",
-    "pin",
-    "custom",
-    "mod.remove",
-    "mod.mute",
-    "mod.ban",
-    "mod.lift",
-    "mod.approve",
-    "mod.reject",
-    "mod.mode",
-];
 /// The longest op id; a UUID has 36 characters.
 const OP_ID: usize = 64;
 
@@ -146,13 +121,13 @@ impl Op {
 
     fn parse_rest(op_id: &str, value: &Json) -> Result<Self, Refusal> {
         let kind = value["kind"].as_str().unwrap_or_default();
-        if !KINDS.contains(&kind) {
+        if !Ask::KINDS.contains(&kind) {
             let mut name = kind.to_owned();
             name.truncate(name.floor_char_boundary(40));
             return Err(Refusal::new(
                 "unknown.op",
                 format!("There is no op of the kind “{name}”."),
-                format!("These are known: {}.", KINDS.join(", ")),
+                format!("These are known: {}.", Ask::KINDS.join(", ")),
             ));
         }
         let body = match &value["body"] {
@@ -181,6 +156,63 @@ impl Op {
 }
 
 impl Ask {
+    /// Every kind, as the wire names it.
+    pub const KINDS: [&str; 23] = [
+        "chat.send",
+        "react",
+        "poll.vote",
+        "qa.ask",
+        "qa.upvote",
+        "report",
+        "poll.open",
+        "poll.close",
+        "poll.reveal",
+        "poll.cancel",
+        "qa.spotlight",
+        "qa.answer",
+        "qa.dismiss",
+        "announce",
+        "pin",
+        "custom",
+        "mod.remove",
+        "mod.mute",
+        "mod.ban",
+        "mod.lift",
+        "mod.approve",
+        "mod.reject",
+        "mod.mode",
+    ];
+
+    /// Its kind, as the wire names it.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::ChatSend { .. } => "chat.send",
+            Self::React { .. } => "react",
+            Self::PollVote { .. } => "poll.vote",
+            Self::QaAsk { .. } => "qa.ask",
+            Self::QaUpvote { .. } => "qa.upvote",
+            Self::Report { .. } => "report",
+            Self::PollOpen { .. } => "poll.open",
+            Self::PollClose { .. } => "poll.close",
+            Self::PollReveal { .. } => "poll.reveal",
+            Self::PollCancel { .. } => "poll.cancel",
+            Self::QaSpotlight { .. } => "qa.spotlight",
+            Self::QaAnswer { .. } => "qa.answer",
+            Self::QaDismiss { .. } => "qa.dismiss",
+            Self::Announce { .. } => "announce",
+            Self::Pin { .. } => "pin",
+            Self::Custom { .. } => "custom",
+            Self::Remove { .. } => "mod.remove",
+            Self::Mute { .. } => "mod.mute",
+            Self::Ban { .. } => "mod.ban",
+            Self::Lift { .. } => "mod.lift",
+            Self::Approve { .. } => "mod.approve",
+            Self::Reject { .. } => "mod.reject",
+            Self::SetMode { .. } => "mod.mode",
+        }
+    }
+
     /// The least role that may ask for it.
     #[must_use]
     pub const fn role(&self) -> Role {

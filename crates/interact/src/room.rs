@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::audit::Deed;
 use crate::filter::{Filter, Rules};
 use crate::op::{Ask, Op};
 use crate::poll::{Poll, PollState};
@@ -102,6 +103,8 @@ pub struct Commit {
     pub records: Vec<Record>,
     /// Whose op it answers, and how.
     pub answer: Option<(OpKey, Answer)>,
+    /// What a moderator, a host or the operator did by it.
+    pub deed: Option<Deed>,
 }
 
 /// Whose op, and which.
@@ -224,7 +227,8 @@ impl Room {
                     self.state.apply(record);
                 }
                 self.remember(key.clone(), answer.clone());
-                self.commits.push_back(Commit { records, answer: Some((key, answer)) });
+                let deed = Deed::of(who, op, now);
+                self.commits.push_back(Commit { records, answer: Some((key, answer)), deed });
                 Reply::Pending
             }
         }
@@ -383,7 +387,7 @@ impl Room {
         for record in &records {
             self.state.apply(record);
         }
-        self.commits.push_back(Commit { records, answer: None });
+        self.commits.push_back(Commit { records, ..Commit::default() });
     }
 
     fn remember(&mut self, key: OpKey, answer: Answer) {

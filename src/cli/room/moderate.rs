@@ -1,3 +1,5 @@
+mod audit;
+
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
@@ -23,6 +25,8 @@ pub(in crate::cli) enum Moderate {
     Lift(Person),
     /// List the messages that wait.
     Held(Room),
+    /// List what moderators, hosts and the operator did.
+    Audit(audit::Audit),
     /// Set how the chat is kept.
     Mode {
         #[command(flatten)]
@@ -77,6 +81,7 @@ impl Asks for Moderate {
                 let name = name.as_ref().map(clap::builder::PossibleValue::get_name);
                 (room, "mod.mode", json!({"mode": name, "value": mode.value(value)?}))
             }
+            Self::Audit(audit) => return audit.ask(config).await,
             Self::Held(room) => {
                 let state = room.state(config).await?;
                 if room.json {

@@ -7,6 +7,7 @@ use nowcast_interact::{Answer, Body, Commit, Event, OpKey, Record, Refusal, Room
 use serde_json::{Value as Json, json};
 use tracing::{error, warn};
 
+use super::super::figures::{Carrier, Outcome};
 use super::super::store::{Done, Restored};
 use super::super::wire;
 use super::media::media;
@@ -20,7 +21,7 @@ impl Task {
         if let Some(fault) = done.fault {
             return self.start_over(&fault);
         }
-        for Commit { records, answer } in done.commits {
+        for Commit { records, answer, .. } in done.commits {
             let mut voted = None;
             for record in records {
                 match record {
@@ -57,8 +58,11 @@ impl Task {
 
     fn answer(&mut self, key: &OpKey, answer: &Answer) {
         let ack = wire::ack(&key.1, answer);
-        for waiting in self.in_flight.remove(key).unwrap_or_default() {
-            waiting.answer(&ack);
+        let Some(waiting) = self.in_flight.remove(key) else { return };
+        self.figures.op(waiting.kind, Outcome::from(answer));
+        self.figures.acked(answer, waiting.since.elapsed());
+        for to in waiting.to {
+            to.answer(&ack);
         }
     }
 
@@ -94,8 +98,10 @@ impl Task {
         )]
         let fit = (a_second as f64 * since.as_secs_f64()).ceil() as usize;
         let (shown, more) = wire::thinned(&events, fit.clamp(1, CHAT_TOGETHER));
+        let text = wire::batch_to(&shown, to, more);
+        self.figures.carried(Carrier::Batch, text.len(), more as u64);
         // Nobody listening is not a fault.
-        self.events.send(Frame { text: wire::batch_to(&shown, to, more), to }).ok();
+        self.events.send(Frame { text, to }).ok();
     }
 
     fn tell_staff(&self, value: &Json) {
@@ -112,7 +118,8 @@ impl Task {
         let refusal = refusal.after(2000);
         for ((_, op_id), waiting) in self.in_flight.drain() {
             let nack = wire::nack(Some(&op_id), &refusal);
-            waiting.into_iter().for_each(|to| to.answer(&nack));
+            self.figures.op(waiting.kind, Outcome::Failed);
+            waiting.to.into_iter().for_each(|to| to.answer(&nack));
         }
         match self.store.restore(&self.stream.name, self.room.epoch()) {
             Ok(Restored { epoch, records, next }) => {
