@@ -3,6 +3,7 @@
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -176,7 +177,7 @@ export async function watchClosely(context) {
       video.requestVideoFrameCallback(onPicture);
       new MutationObserver(() => {
         for (const text of window.wanted) {
-          const places = document.querySelectorAll('.poll h3, .dock p, .said .text, .announcement span, .spotlight .text');
+          const places = document.querySelectorAll('.poll h3, .poll .time, .dock p, .said .text, .announcement span, .spotlight .text');
           if (![...places].some((place) => place.textContent === text && place.checkVisibility())) continue;
           window.wanted.delete(text);
           window.shown[text] = reader.read(video);
@@ -204,6 +205,16 @@ export async function watch(context, base, { outside = false } = {}) {
   return page;
 }
 
+/** Chooses a tab of the panel. */
+export const tab = (page, id) => page.locator(`#tab-${id}`).click();
+
+/** Writes into the chat. */
+export async function say(page, text) {
+  const field = page.locator('.chat textarea');
+  await field.fill(text);
+  await field.press('Enter');
+}
+
 /** The page falls behind by as long as it is paused. */
 export async function fallBehind(page, milliseconds) {
   await page.keyboard.press('k');
@@ -213,3 +224,21 @@ export async function fallBehind(page, milliseconds) {
 
 /** How far the picture is behind, in milliseconds. */
 export const behind = (page) => page.evaluate(() => (Date.now() - window.pictures.at(-1)) | 0);
+
+/** A way through to the server that notes what is asked of it; `base` is where it stands. */
+export async function counted(base) {
+  const { hostname, port } = new URL(base);
+  const asked = [];
+  const server = createServer((client) => {
+    const origin = connect(Number(port), hostname);
+    // Who asks waits for the answer before it asks again: a request begins what arrives.
+    client.on('data', (bytes) => {
+      const [, target] = /^(?:GET|HEAD|POST) (\S+) HTTP/.exec(bytes.toString('latin1')) ?? [];
+      if (target) asked.push(target);
+    });
+    client.pipe(origin).pipe(client);
+    for (const end of [client, origin]) end.on('error', () => [client, origin].forEach((each) => each.destroy()));
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return { base: `http://127.0.0.1:${server.address().port}`, asked, stop: () => server.close() };
+}
