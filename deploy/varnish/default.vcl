@@ -19,18 +19,22 @@ backend nowcast {
 }
 
 sub vcl_recv {
-    if (req.http.Upgrade) {
+    # WebSockets, and rooms followed by SSE: what stays open is not looked into.
+    if (req.http.Upgrade || req.url ~ "^/api/v1/streams/[^/]+/sse") {
         return (pipe);
     }
     # Pages and the API are not for this cache.
     if (req.url !~ "^/live/" || (req.method != "GET" && req.method != "HEAD")) {
         return (pass);
     }
-    # What names an object: the path and, for a playlist, the delivery directives in one order. Everything else of a query
-    # (CMCD above all) differs from player to player: in the key, it would make each player's request its own object.
+    # What names an object: the path and, for a playlist, the delivery directives in one order; for the room's next tick,
+    # its number. Everything else of a query (CMCD above all) differs from player to player: in the key, it would make each
+    # player's request its own object.
     if (req.url ~ "\.m3u8\?") {
         set req.url = regsuball(req.url, "(?<=[?&])(?!_HLS_(?:msn|part)=|_HLS_skip=(?:YES|v2)(?:&|$))[^&]*(?:&|$)", "");
         set req.url = std.querysort(regsub(req.url, "[?&]+$", ""));
+    } else if (req.url ~ "/next\.json\?(.*&)?_t=[0-9]") {
+        set req.url = regsub(req.url, "\?(?:.*&)?(_t=[0-9]+).*", "?\1");
     } else {
         set req.url = regsub(req.url, "\?.*", "");
     }

@@ -69,4 +69,4 @@ function recordLatency(video) {
 }
 
 // An init script has a scope of its own.
-Object.assign(globalThis, { decodeClock, recordLatency });
+Object.assign(globalThis, { ClockReader, decodeClock, recordLatency });

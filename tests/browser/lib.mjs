@@ -28,11 +28,17 @@ part = "200ms"
 ladder = "h264-720p"
 `;
 
+/** The binary under test. */
+export function nowcast() {
+  const binary = process.env.NOWCAST ?? [here('../../target/release/nowcast'), here('../../target/debug/nowcast')].find(existsSync);
+  if (!binary) throw new Error('no nowcast binary: run `./x build`, or name one in NOWCAST');
+  return binary;
+}
+
 /** A `nowcast demo` of its own, with a picture it draws or what the file `source` holds; or the server at `NOWCAST_URL` if that is set. */
 export async function startServer(source) {
   if (process.env.NOWCAST_URL) return { base: process.env.NOWCAST_URL.replace(/\/$/, ''), stop: async () => {} };
-  const binary = process.env.NOWCAST ?? [here('../../target/release/nowcast'), here('../../target/debug/nowcast')].find(existsSync);
-  if (!binary) throw new Error('no nowcast binary: run `./x build`, or name one in NOWCAST');
+  const binary = nowcast();
   const folder = await mkdtemp(join(tmpdir(), 'nowcast-browser-'));
   const config = join(folder, 'nowcast.toml');
   await writeFile(config, CONFIG);

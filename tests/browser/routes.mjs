@@ -11,7 +11,8 @@ import { instrument, observe, sleep } from './lib.mjs';
 
 const shipped = (path) => readFile(fileURLToPath(new URL(`../../deploy/${path}`, import.meta.url)), 'utf8');
 
-async function freePort() {
+/** A port of loopback that nobody has at this moment. */
+export async function freePort() {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address();
