@@ -16,41 +16,13 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::audit::Deed;
-use crate::filter::{Filter, Rules};
+use crate::filter::Filter;
 use crate::op::{Ask, Op};
 use crate::poll::{Poll, PollState};
 use crate::rates::{Class, Rates};
 use crate::state::State;
-use crate::text::{self, Length};
-use crate::{Bind, Body, By, Event, Id, Media, Record, Refusal, Tally, Viewer};
-
-/// What can be set of a room.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// How long a message, a question or an announcement may be.
-    pub text: Length,
-    /// What may be said.
-    pub rules: Rules,
-    /// Whether anonymous viewers take part.
-    pub anonymous: bool,
-    /// From a picture being taken to its arrival here, in milliseconds: what lies between a host's wall
-    /// clock and the PROGRAM-DATE-TIME of the frame they were in.
-    pub ingest_delay_ms: i64,
-    /// How long those behind the live picture may still vote after a poll's close, in milliseconds.
-    pub grace_ms: i64,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            text: Length { graphemes: 300, bytes: 1024 },
-            rules: Rules::default(),
-            anonymous: true,
-            ingest_delay_ms: 0,
-            grace_ms: 3000,
-        }
-    }
-}
+use crate::text;
+use crate::{Bind, Body, By, Event, Id, Media, Record, Refusal, Settings, Tally, Viewer};
 
 /// What an op comes to.
 #[derive(Clone, Debug, PartialEq)]
