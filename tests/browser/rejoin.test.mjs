@@ -1,8 +1,8 @@
-// The room when things go wrong: a server that is killed and comes back, moderators who mute, hold and ban.
+// The room over time: viewers who go back, a server that is killed and comes back, moderators who hold, mute and ban.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { launch } from './lib.mjs';
-import { House, say, watch, watchClosely } from './room.mjs';
+import { apart, cameWith, FRAME_MS, House, lookFor, say, tab, watch, watchClosely } from './room.mjs';
 
 let house;
 let browser;
@@ -23,6 +23,31 @@ after(async () => {
 
 const said = () => page.locator('.chat li[data-id] .said .text').allTextContents();
 const line = (text) => page.locator('.chat li[data-id]').filter({ hasText: text });
+
+test('who goes back sees the room as it was then, and all of it again with its frames', async (t) => {
+  await tab(page, 'polls');
+  const card = page.locator('#pane-polls .poll');
+  await page.waitForFunction(() => document.querySelector('video').buffered.length > 0 && window.pictures.at(-1).time - window.pictures[0].time > 6);
+  const { id, bind } = await house.host('poll', 'open', 'live', 'Then?', 'yes', 'no');
+  await card.getByText('Open', { exact: true }).waitFor();
+  await house.host('poll', 'close', 'live', id);
+  await card.getByText('Final result').waitFor();
+  const clock = await house.clockAt(bind);
+
+  await page.evaluate(() => document.activeElement.blur());
+  for (let time = 0; time < 2; time++) await page.keyboard.press('ArrowLeft');
+  await card.waitFor({ state: 'detached' });
+  await page.evaluate(() => (window.pictures = []));
+  for (const text of ['Then?', 'Then? Final result']) await lookFor(page, text);
+  const again = apart((await cameWith(page, 'Then?')).clock, clock);
+  t.diagnostic(`again ${again} ms from its frame`);
+  assert.ok(Math.abs(again) <= FRAME_MS + 1, `${again} ms from its frame`);
+  assert.match(await card.locator('.time').textContent(), /Open|Voting is over/);
+  await page.waitForFunction(() => window.shown['Then? Final result']);
+  assert.equal(await card.count(), 1);
+  await page.keyboard.press('l');
+  await tab(page, 'chat');
+});
 
 test('a server that is killed and comes back: the page goes on, nothing is lost and nothing is there twice', async () => {
   const visitor = await house.visitor();
@@ -49,7 +74,7 @@ test('a server that is killed and comes back: the page goes on, nothing is lost 
   await Promise.all(['meanwhile', 'after, by another'].map((text) => line(text).waitFor()));
   assert.deepEqual((await said()).sort(), ['after, by another', 'before', 'before, by another', 'meanwhile']);
   assert.equal(await page.locator('.own.pending').count(), 0);
-  const [poll] = await house.host('poll', 'ls', 'live');
+  const poll = (await house.host('poll', 'ls', 'live')).find((one) => one.id === id);
   assert.deepEqual([poll.id, poll.voters, poll.options.map(({ votes }) => votes)], [id, 1, [1, 0]]);
   assert.deepEqual(await page.evaluate((name) => window.nowcastRoom.state.mine.votes[name], id), ['1']);
 });
