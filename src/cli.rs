@@ -104,7 +104,7 @@ enum Command {
     Announce(room::Announce),
     /// Keep order in a stream's chat.
     #[command(
-        after_help = "Example:\n  nowcast moderate mode live slow 5s\n  nowcast moderate mute live v-1f3a --duration 10m"
+        after_help = "Example:\n  nowcast moderate mode live slow 5s\n  nowcast moderate mute live v-1f3a --duration 10min"
     )]
     #[command(subcommand)]
     Moderate(room::Moderate),

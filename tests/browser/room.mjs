@@ -155,8 +155,8 @@ function clockOf(pixels) {
 export const apart = (a, b) => (a - b) | 0;
 
 /**
- * Has every page of `context` keep the clock of each picture it shows as `window.pictures`, and of the one that was on
- * screen when a text came into view as `window.shown[text]`; and what failed as `window.faults`.
+ * Has every page of `context` keep the media time in seconds and the clock of each picture it shows as `window.pictures`, for
+ * each text that is looked for what was shown when it came into view as `window.shown`, and what failed as `window.faults`.
  */
 export async function watchClosely(context) {
   await context.addInitScript({ path: here('clock.js') });
@@ -168,19 +168,20 @@ export async function watchClosely(context) {
       const video = document.querySelector('#video');
       if (!video) return;
       const reader = new ClockReader();
-      window.clockNow = () => reader.read(video);
-      const onPicture = () => {
+      const onPicture = (_, { mediaTime }) => {
         const clock = reader.read(video);
-        if (clock !== undefined) window.pictures.push(clock);
+        if (clock !== undefined) window.pictures.push({ time: mediaTime, clock });
         video.requestVideoFrameCallback(onPicture);
       };
       video.requestVideoFrameCallback(onPicture);
+      // A poll's are its question and how it stands.
+      const words = (place) => (place.matches('.poll') ? `${words(place.querySelector('h3'))} ${words(place.querySelector('.time'))}` : place.textContent);
       new MutationObserver(() => {
         for (const text of window.wanted) {
-          const places = document.querySelectorAll('.poll h3, .poll .time, .dock p, .said .text, .announcement span, .spotlight .text');
-          if (![...places].some((place) => place.textContent === text && place.checkVisibility())) continue;
+          const places = document.querySelectorAll('.poll h3, .poll, .dock p, .said .text, .announcement span, .spotlight .text');
+          if (![...places].some((place) => words(place) === text && place.checkVisibility())) continue;
           window.wanted.delete(text);
-          window.shown[text] = reader.read(video);
+          window.shown[text] = { place: window.pictures.length - 1, onScreen: reader.read(video) };
         }
       }).observe(document.body, { childList: true, subtree: true, characterData: true, attributes: true });
     });
@@ -190,10 +191,19 @@ export async function watchClosely(context) {
 /** From now on a page looks out for a text. */
 export const lookFor = (page, text) => page.evaluate((wanted) => void window.wanted.add(wanted), text);
 
-/** Waits for a text that is looked for: the clock that was on screen when it came. */
-export async function cameWith(page, text, timeout = 30_000) {
-  const clock = await page.waitForFunction((wanted) => window.shown[wanted], text, { timeout });
-  return clock.jsonValue();
+/**
+ * Waits for a text that is looked for, and tells with which picture it came: `clock`, of the picture that the browser had announced last;
+ * `first`, of the first picture it announced that has the clock `chosen` or a later one; `onScreen`, what a look at the screen read
+ * a moment later, when a busy machine may be at the next picture already.
+ */
+export async function cameWith(page, text, chosen = Promise.resolve(0)) {
+  await page.waitForFunction((wanted) => window.shown[wanted], text);
+  const seen = await page.evaluate((wanted) => ({ pictures: window.pictures, ...window.shown[wanted] }), text);
+  // The clock runs with the media: what most pictures say is how far apart they are, whatever a late look reads.
+  const offsets = seen.pictures.map(({ time, clock }) => apart(clock, Math.round(time * 1000))).sort((a, b) => a - b);
+  const clocks = seen.pictures.map(({ time }) => (Math.round(time * 1000) + offsets[offsets.length >> 1]) >>> 0);
+  const wanted = await chosen;
+  return { clock: clocks[seen.place], first: clocks.find((clock) => apart(clock, wanted) >= -1), onScreen: seen.onScreen };
 }
 
 /** A watch page with a picture and, unless it is to stay outside, a place in the room. */
@@ -223,7 +233,7 @@ export async function fallBehind(page, milliseconds) {
 }
 
 /** How far the picture is behind, in milliseconds. */
-export const behind = (page) => page.evaluate(() => (Date.now() - window.pictures.at(-1)) | 0);
+export const behind = (page) => page.evaluate(() => (Date.now() - window.pictures.at(-1).clock) | 0);
 
 /** A way through to the server that notes what is asked of it; `base` is where it stands. */
 export async function counted(base) {

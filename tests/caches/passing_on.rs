@@ -97,8 +97,15 @@ pub(crate) async fn queries(cache: fn(SocketAddr) -> Cache) {
     for query in ["", "?", "?CMCD=bl%3D1", "?_HLS_msn=3"] {
         assert_eq!(player.get(&format!("{}{query}", part(3))).await.status, 200);
     }
+    // A room's ticks are one object each, whoever asks; this origin has no rooms.
+    let next = "/live/live/events/0a1b2c3d/next.json?_t=";
+    for query in ["7", "7&CMCD=a%3D1", "8"] {
+        assert_eq!(player.get(&format!("{next}{query}")).await.status, 404);
+    }
     let asked = house.asked.lock().unwrap().clone();
     let expected = [
+        (format!("{next}7"), 1),
+        (format!("{next}8"), 1),
         (format!("{FOLDER}/index.m3u8?_HLS_msn=9&_HLS_part=2"), 1),
         (format!("{FOLDER}/index.m3u8?_HLS_msn=9&_HLS_part=2&_HLS_skip=YES"), 1),
         (part(3), 1),

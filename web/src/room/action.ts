@@ -6,9 +6,15 @@ import { say } from './dom.ts';
 /** What a refusal tells: what happened, then what to do. */
 export function why(error: unknown): string {
   if (!(error instanceof Refusal)) return 'That did not work. Try again.';
-  const wait = error.retryAfterMs ? ` Try again in ${Math.ceil(error.retryAfterMs / 1000)} s.` : '';
-  const hint = error.hint && !wait ? ` ${error.hint}` : '';
+  const wait = error.retryAfterMs ? ` Try again in ${span(error.retryAfterMs)}.` : '';
+  // Of who is too fast, the wait says it all.
+  const hint = error.hint && !(wait && error.code.startsWith('rate.')) ? ` ${error.hint}` : '';
   return `${error.message}${hint}${wait}`;
+}
+
+function span(ms: number): string {
+  const seconds = Math.ceil(ms / 1000);
+  return seconds < 120 ? `${seconds} s` : `${Math.ceil(seconds / 60)} min`;
 }
 
 /** How long a good outcome is worth reading. */

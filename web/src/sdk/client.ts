@@ -28,6 +28,8 @@ export interface HeldMessage {
   by?: RoomEvent['by'];
   at: number;
   why: string;
+  /** Somebody has decided on it: the rest is left out. */
+  decided?: true;
 }
 
 export interface Report {
@@ -166,7 +168,7 @@ export class EventClient extends Emitter<ClientEvents> {
       case 'ack': return this.#onAck(frame);
       case 'nack': return this.#onNack(frame);
       case 'time': return this.#onTime(frame);
-      case 'held': return this.emit('held', frame.message);
+      case 'held': return this.emit('held', { ...frame.message, ...(frame.decided && { decided: true }) });
       case 'report': return this.emit('report', frame);
       // Coming back with our place in the log fills it, or gives the state anew.
       case 'gap': return this.#again();

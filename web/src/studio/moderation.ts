@@ -76,14 +76,14 @@ export function queue(room: Room, waiting: (number: number) => void): HTMLElemen
   const decision = (label: string, style: string, kind: string, message: string, status: HTMLElement, done: () => void): HTMLElement =>
     button(label, { class: `button small ${style}` }, () => void follow(status, room.send(kind, { message })).then((ack) => ack && done()));
 
-  room.on('held', ({ id, text, by, why: reason }: HeldMessage) =>
+  room.on('held', ({ id, text, by, why: reason, decided }: HeldMessage) => {
+    // Here, or by somebody else.
+    if (decided) return known.get(`held ${id}`)?.();
     add(`held ${id}`, `held: ${reason}`, by, text, (status, done) => [
       decision('Approve', 'primary', 'mod.approve', id, status, done),
       decision('Reject', '', 'mod.reject', id, status, done),
-    ]),
-  );
-  // Somebody else may have decided.
-  room.on('chat.message', ({ id }) => known.get(`held ${id}`)?.());
+    ]);
+  });
   room.on('chat.removed', ({ id, body }) => known.get(`report ${body.message ?? id}`)?.());
   room.on('report', ({ message, reason }: Report) => {
     const event = room.state.chat.find(({ id }) => id === message);
