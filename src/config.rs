@@ -2,6 +2,7 @@
 
 mod load;
 mod read;
+mod room;
 pub mod units;
 
 use std::fmt;
@@ -62,6 +63,8 @@ pub struct Http {
     pub trusted_proxies: Vec<(IpAddr, u8)>,
     /// Origins that may open sockets and call the API.
     pub allowed_origins: Vec<String>,
+    /// Networks that webhooks may reach although they are not public.
+    pub webhook_networks: Vec<(IpAddr, u8)>,
     /// Speak TLS, with this certificate.
     pub tls: Option<Certificate>,
 }
@@ -125,12 +128,32 @@ pub struct Room {
     /// From a picture being taken to its leaving the encoder, beside what SRT takes: what the host's
     /// clock is ahead of the frame that arrives.
     pub delay: Duration,
+    /// Who else judges what the rules allow.
+    pub moderator: Option<Moderator>,
+}
+
+/// A server that judges messages.
+#[derive(Clone, PartialEq)]
+pub struct Moderator {
+    /// Where it is asked.
+    pub url: String,
+    /// What it knows our messages by.
+    pub secret: Vec<u8>,
+    /// Whether messages are shown, or wait for a moderator, while it gives no verdict.
+    pub allow_on_failure: bool,
+}
+
+/// Without its secret.
+impl fmt::Debug for Moderator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Moderator").field(&self.url).finish()
+    }
 }
 
 impl Default for Room {
     fn default() -> Self {
         let rules = Rules { abuse: Policy::Block, ..Rules::default() };
-        Self { anonymous: true, rules, delay: Duration::ZERO }
+        Self { anonymous: true, rules, delay: Duration::ZERO, moderator: None }
     }
 }
 

@@ -4,12 +4,14 @@ mod api;
 mod control;
 mod figures;
 mod log;
+mod moderator;
 mod socket;
 mod sse;
 mod store;
 mod task;
 mod ticks;
 mod token;
+mod webhook;
 mod wire;
 
 use std::collections::HashMap;
@@ -29,7 +31,9 @@ use self::api::Room;
 pub use self::api::is_asked;
 pub use self::figures::Figures;
 use self::figures::Line;
+use self::moderator::Moderator;
 pub use self::store::Store;
+use self::task::Setup;
 use self::token::{Claims, Tokens};
 use crate::config::Config;
 use crate::flow::{Stream, StreamName, Streams};
@@ -104,9 +108,14 @@ impl Rooms {
         let restored = self.store.restore(&stream.name, &random::<4>()?)?;
         let config = self.config.load().stream(&stream.name);
         let window = config.as_ref().map_or(Duration::from_secs(60), |config| config.window);
+        let moderator = config.as_ref().and_then(|config| config.room.moderator.as_ref());
+        let networks = &self.config.load().http.webhook_networks;
+        let moderator = moderator.map(|it| Moderator::new(stream.name.clone(), it, networks));
+        let moderator = moderator.transpose()?;
         let settings = config.map(|config| settings(&config.room)).unwrap_or_default();
+        let setup = Setup { settings, window, moderator };
         let (store, figures) = (Arc::clone(&self.store), Arc::clone(&self.figures));
-        let handle = task::spawn(Arc::clone(stream), store, settings, window, restored, figures);
+        let handle = task::spawn(Arc::clone(stream), store, setup, restored, figures);
         let room = Room {
             name: stream.name.clone(),
             mailbox: handle.mailbox,
@@ -229,6 +238,7 @@ fn settings(room: &crate::config::Room) -> Settings {
     Settings {
         rules: room.rules.clone(),
         anonymous: room.anonymous,
+        moderated: room.moderator.is_some(),
         ingest_delay_ms: i64::try_from(room.delay.as_millis()).unwrap_or(0),
         ..Settings::default()
     }

@@ -10,6 +10,8 @@ mod client;
 mod figures;
 #[path = "rooms/house.rs"]
 mod house;
+#[path = "rooms/moderator.rs"]
+mod moderator;
 #[path = "origin/publisher.rs"]
 mod publisher;
 #[path = "rooms/sse.rs"]

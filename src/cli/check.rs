@@ -1,6 +1,7 @@
 //! `nowcast check`: the effective configuration, secrets masked.
 
-use std::fmt::Write;
+use std::fmt::Write as _;
+use std::net::IpAddr;
 
 use super::{Failure, print, print_json};
 use crate::config::units::{show_bytes, show_duration};
@@ -23,8 +24,9 @@ pub(super) fn run(config: &Config, json: bool) -> Result<(), Failure> {
             "http": {
                 "listen": config.http.listen,
                 "public_url": config.http.public_url,
-                "trusted_proxies": networks(config),
+                "trusted_proxies": networks(&config.http.trusted_proxies),
                 "allowed_origins": config.http.allowed_origins,
+                "webhook_networks": networks(&config.http.webhook_networks),
                 "tls": config.http.tls.as_ref().map(|tls| serde_json::json!({
                     "cert": tls.cert, "key": tls.key, "expires": tls.expires_text(),
                 })),
@@ -51,8 +53,9 @@ pub(super) fn run(config: &Config, json: bool) -> Result<(), Failure> {
         line(&mut text, "public_url", url);
     }
     for (key, list) in [
-        ("trusted_proxies", networks(config)),
+        ("trusted_proxies", networks(&config.http.trusted_proxies)),
         ("allowed_origins", config.http.allowed_origins.clone()),
+        ("webhook_networks", networks(&config.http.webhook_networks)),
     ] {
         if !list.is_empty() {
             writeln!(text, "{key} = {list:?}").ok();
@@ -119,8 +122,8 @@ fn durations(stream: &StreamConfig) -> [(&'static str, std::time::Duration); 4] 
     ]
 }
 
-fn networks(config: &Config) -> Vec<String> {
-    config.http.trusted_proxies.iter().map(|(ip, bits)| format!("{ip}/{bits}")).collect()
+fn networks(list: &[(IpAddr, u8)]) -> Vec<String> {
+    list.iter().map(|(ip, bits)| format!("{ip}/{bits}")).collect()
 }
 
 fn json_stream(name: &str, stream: &StreamConfig) -> serde_json::Value {

@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::read::{Fault, Overrides, Reader, Section};
-use super::{Config, Http, Issuer, Limits, Mode, Ops, Room, Srt, StreamConfig, units};
-use nowcast_interact::{Policy, Rules};
+use super::{Config, Http, Issuer, Limits, Mode, Ops, Srt, StreamConfig, room, units};
 
 use crate::certificate::Certificate;
 use crate::flow::StreamName;
@@ -75,11 +74,19 @@ fn http(mut section: Section<'_, '_>) -> Http {
         public_url: section.text("public_url", url),
         trusted_proxies: section.list("trusted_proxies", network).unwrap_or_default(),
         allowed_origins: section.list("allowed_origins", url).unwrap_or_default(),
+        webhook_networks: section.list("webhook_networks", network).unwrap_or_default(),
         tls: section.pair("tls", ["cert", "key"], |[cert, key]| {
             Certificate::load(&dir.join(cert), &dir.join(key))
         }),
     };
-    section.finish(&["listen", "public_url", "trusted_proxies", "allowed_origins", "tls"]);
+    section.finish(&[
+        "listen",
+        "public_url",
+        "trusted_proxies",
+        "allowed_origins",
+        "webhook_networks",
+        "tls",
+    ]);
     http
 }
 
@@ -139,7 +146,7 @@ fn default_state_dir() -> PathBuf {
     })
 }
 
-const STREAM_KEYS: [&str; 16] = [
+const STREAM_KEYS: [&str; 19] = [
     "name",
     "key",
     "open",
@@ -156,6 +163,9 @@ const STREAM_KEYS: [&str; 16] = [
     "links",
     "abuse",
     "host_delay",
+    "moderator",
+    "moderator_secret",
+    "moderator_on_failure",
 ];
 
 fn stream(mut section: Section<'_, '_>) -> Option<(String, StreamConfig)> {
@@ -193,7 +203,7 @@ fn stream(mut section: Section<'_, '_>) -> Option<(String, StreamConfig)> {
         segment: section.duration("segment", ["1s", "10s"]).unwrap_or(Duration::from_secs(2)),
         window: section.duration("window", ["10s", "24h"]).unwrap_or(Duration::from_secs(60)),
         grace: section.duration("grace", ["0s", "24h"]).unwrap_or(Duration::from_secs(30)),
-        room: room(&mut section),
+        room: room::read(&mut section),
         ..StreamConfig::standard(StreamName::new("template")?)
     };
     if stream.segment < stream.part * 2 {
@@ -220,33 +230,6 @@ fn stream(mut section: Section<'_, '_>) -> Option<(String, StreamConfig)> {
         stream.name = name;
     }
     Some((name, stream))
-}
-
-fn room(section: &mut Section<'_, '_>) -> Room {
-    let standard = Room::default();
-    let word = |text: &str| match text.trim() {
-        "" => Err("a word is empty; take it out".to_owned()),
-        text => Ok(text.to_owned()),
-    };
-    Room {
-        anonymous: section.flag("anonymous").unwrap_or(standard.anonymous),
-        rules: Rules {
-            block: section.list("block_words", word).unwrap_or_default(),
-            hold: section.list("hold_words", word).unwrap_or_default(),
-            links: section.text("links", policy).unwrap_or(standard.rules.links),
-            abuse: section.text("abuse", policy).unwrap_or(standard.rules.abuse),
-        },
-        delay: section.duration("host_delay", ["0s", "30s"]).unwrap_or(standard.delay),
-    }
-}
-
-fn policy(text: &str) -> Result<Policy, String> {
-    match text {
-        "allow" => Ok(Policy::Allow),
-        "hold" => Ok(Policy::Hold),
-        "block" => Ok(Policy::Block),
-        _ => Err(format!("\"{text}\" is no policy; write \"allow\", \"hold\" or \"block\"")),
-    }
 }
 
 fn issuer(mut section: Section<'_, '_>) -> Option<Issuer> {
@@ -285,7 +268,7 @@ fn mode(text: &str) -> Result<Mode, String> {
     }
 }
 
-fn url(text: &str) -> Result<String, String> {
+pub(super) fn url(text: &str) -> Result<String, String> {
     let legal = text.parse::<http::Uri>().is_ok_and(|uri| {
         matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some()
     });

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use nowcast_interact::{
-    Carriage, Commit, Event, Id, Op, OpKey, Record, Reply, Room, Settings, Viewer,
+    Carriage, Commit, Event, Id, Op, OpKey, Record, Reply, Room, Settings, Verdict, Viewer,
 };
 use serde_json::{Value as Json, json};
 use tokio::sync::{broadcast, mpsc, oneshot};
@@ -20,6 +20,7 @@ use tokio::time::{MissedTickBehavior, sleep_until};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use super::figures::{Figures, Outcome};
+use super::moderator::{Judged, Moderator};
 use super::store::{Batch, Done, Restored, Store};
 use super::ticks::Ticks;
 use super::{now_ms, wire};
@@ -149,17 +150,27 @@ pub(super) struct Task {
     /// Of the last parts, in milliseconds.
     leads: VecDeque<i64>,
     figures: Arc<Figures>,
+    moderator: Option<Moderator>,
+}
+
+/// What is configured of a room.
+pub(super) struct Setup {
+    pub(super) settings: Settings,
+    /// How far back the stream's playlists reach.
+    pub(super) window: Duration,
+    /// Who else judges messages; [`Settings::moderated`] says whether there is one.
+    pub(super) moderator: Option<Moderator>,
 }
 
 /// Starts the task of a stream's room.
 pub(super) fn spawn(
     stream: Arc<Stream>,
     store: Arc<Store>,
-    settings: Settings,
-    window: Duration,
+    setup: Setup,
     restored: Restored,
     figures: Arc<Figures>,
 ) -> Handle {
+    let Setup { settings, window, moderator } = setup;
     let (mailbox, messages) = mpsc::channel(MAILBOX);
     let Restored { epoch, records, next } = restored;
     let ticks = Arc::new(Ticks::new(&epoch, Arc::clone(&figures)));
@@ -197,6 +208,7 @@ pub(super) fn spawn(
         looked: 0,
         leads: VecDeque::new(),
         figures,
+        moderator,
     };
     tokio::spawn(task.run());
     handle
@@ -245,6 +257,9 @@ impl Task {
                     }
                     Err(_) => return,
                 },
+                (judged, verdict) = judged(&mut self.moderator) => {
+                    self.handle_verdict(&judged.who, &judged.op, &verdict);
+                }
                 () = sleep_until(send_at.into()), if unsent => self.send(),
                 _ = tick.tick() => self.handle_tick(),
             }
@@ -306,6 +321,27 @@ impl Task {
             Reply::Pending => {
                 self.in_flight.insert(key, Waiting { kind, since: Instant::now(), to: vec![to] });
             }
+            Reply::Ask(text) => {
+                self.in_flight.insert(key, Waiting { kind, since: Instant::now(), to: vec![to] });
+                if let Some(moderator) = &self.moderator {
+                    moderator.ask(who.clone(), op.clone(), &text);
+                }
+            }
+        }
+    }
+
+    /// A moderator elsewhere has judged. Who asked before the room started over was told to ask again.
+    fn handle_verdict(&mut self, who: &Viewer, op: &Op, verdict: &Verdict) {
+        let key = (Arc::clone(&who.id), op.op_id.clone());
+        if !self.in_flight.contains_key(&key) {
+            return;
+        }
+        if let Err(refusal) = self.room.handle_verdict(who, op, verdict, now_ms())
+            && let Some(waiting) = self.in_flight.remove(&key)
+        {
+            self.figures.op(waiting.kind, Outcome::Refused);
+            let nack = wire::nack(Some(&op.op_id), &refusal);
+            waiting.to.into_iter().for_each(|to| to.answer(&nack));
         }
     }
 
@@ -320,5 +356,13 @@ impl Task {
         let room = self.stream.name.clone();
         let generation = self.generation;
         self.store.write(Batch { room, generation, first, commits, at: now_ms(), done }).await;
+    }
+}
+
+/// The next message that was judged elsewhere; never, where nobody judges.
+async fn judged(moderator: &mut Option<Moderator>) -> (Judged, Verdict) {
+    match moderator {
+        Some(moderator) => moderator.judged().await,
+        None => std::future::pending().await,
     }
 }

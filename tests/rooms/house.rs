@@ -23,7 +23,7 @@ use crate::publisher::Publisher;
 pub(crate) struct House {
     pub(crate) rooms: Arc<Rooms>,
     pub(crate) public: SocketAddr,
-    ops: SocketAddr,
+    pub(crate) ops: SocketAddr,
     pub(crate) stop: watch::Sender<bool>,
     dir: TempDir,
     tasks: [JoinHandle<()>; 2],

@@ -28,6 +28,7 @@ pub(crate) fn config(streams: Vec<StreamConfig>) -> Config {
             public_url: None,
             trusted_proxies: Vec::new(),
             allowed_origins: Vec::new(),
+            webhook_networks: Vec::new(),
             tls: None,
         },
         ops: Ops { listen: any, token: None },

@@ -1,5 +1,7 @@
 //! What a room lets be said: word lists, links, abuse.
 
+use std::borrow::Cow;
+
 use aho_corasick::{AhoCorasick, MatchKind};
 use rustrict::{Censor, Type};
 use unicode_security::skeleton;
@@ -7,14 +9,14 @@ use unicode_security::skeleton;
 use crate::text;
 
 /// What becomes of a message.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Verdict {
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Verdict {
     /// It is shown.
     Allow,
     /// It waits for a moderator; why.
-    Hold(&'static str),
+    Hold(Cow<'static, str>),
     /// It is refused; why.
-    Block(&'static str),
+    Block(Cow<'static, str>),
 }
 
 /// What is done about something.
@@ -67,13 +69,13 @@ impl Filter {
         let listed = |list: &Option<AhoCorasick>| {
             list.as_ref().zip(plain.as_ref()).is_some_and(|(list, plain)| whole_word(list, plain))
         };
-        let of = |policy, why| match policy {
+        let of = |policy, why: &'static str| match policy {
             Policy::Allow => Verdict::Allow,
-            Policy::Hold => Verdict::Hold(why),
-            Policy::Block => Verdict::Block(why),
+            Policy::Hold => Verdict::Hold(why.into()),
+            Policy::Block => Verdict::Block(why.into()),
         };
         if listed(&self.block) {
-            return Verdict::Block("a word that is not wanted here");
+            return Verdict::Block("a word that is not wanted here".into());
         }
         let abuse = || Censor::from_str(text).analyze().is(Type::SEVERE);
         let link = self.links != Policy::Allow && text::has_link(text);
@@ -88,10 +90,10 @@ impl Filter {
         if let Some(verdict) =
             refused.or_else(|| verdicts.iter().find(|one| **one != Verdict::Allow))
         {
-            return *verdict;
+            return verdict.clone();
         }
         if listed(&self.hold) {
-            return Verdict::Hold("a word that a moderator looks at first");
+            return Verdict::Hold("a word that a moderator looks at first".into());
         }
         Verdict::Allow
     }

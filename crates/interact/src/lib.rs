@@ -27,7 +27,7 @@ mod who;
 pub use bind::{Bind, Media};
 pub use carriage::{Carriage, Counts, CueText, Range, Span};
 pub use event::{Body, Event, Id, Mode, PollOption, Ranked, Results, Tally};
-pub use filter::{Policy, Rules};
+pub use filter::{Policy, Rules, Verdict};
 pub use op::{Ask, At, Op};
 pub use poll::{Close, PollState};
 pub use refusal::Refusal;

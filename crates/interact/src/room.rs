@@ -6,15 +6,17 @@
 mod chat;
 mod host;
 mod moderation;
+mod outcome;
 mod polls;
 mod questions;
+mod verdict;
 mod view;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
+use self::outcome::Decision;
+pub use self::outcome::{Answer, Commit, OpKey, Reply, Standing};
 use crate::audit::Deed;
 use crate::filter::Filter;
 use crate::op::{Ask, Op};
@@ -22,65 +24,7 @@ use crate::poll::{Poll, PollState};
 use crate::rates::{Class, Rates};
 use crate::state::State;
 use crate::text;
-use crate::{Bind, Body, By, Event, Id, Media, Record, Refusal, Settings, Tally, Viewer};
-
-/// What an op comes to.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Reply {
-    /// It has no effect.
-    Refused(Refusal),
-    /// A reaction: it is counted, and nothing more is promised.
-    Counted,
-    /// It was done before, and is on the disk.
-    Again(Answer),
-    /// It is decided; the answer comes with its commit.
-    Pending,
-}
-
-/// The answer to an op that is done.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-pub struct Answer {
-    /// `confirmed`, or `held` where a moderator looks first.
-    pub state: Standing,
-    /// The last event when it was done: its own, where it made one.
-    pub seq: u64,
-    /// The thing it made or changed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub id: Option<Id>,
-    /// Where it landed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bind: Option<Bind>,
-    /// By how much the frame that was asked for had passed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub late_ms: Option<u64>,
-    /// The count, for who has just voted.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub tally: Option<Tally>,
-}
-
-/// How far an op has come.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Standing {
-    /// It is done.
-    Confirmed,
-    /// A moderator looks first.
-    Held,
-}
-
-/// What must be on the disk before anybody hears of it: all of it, or nothing.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Commit {
-    /// In this order.
-    pub records: Vec<Record>,
-    /// Whose op it answers, and how.
-    pub answer: Option<(OpKey, Answer)>,
-    /// What a moderator, a host or the operator did by it.
-    pub deed: Option<Deed>,
-}
-
-/// Whose op, and which.
-pub type OpKey = (Id, String);
+use crate::{Bind, Body, By, Event, Id, Media, Record, Refusal, Settings, Viewer};
 
 /// Answers that are kept here; older ones the disk still has.
 const KEPT_ANSWERS: usize = 10_000;
@@ -194,13 +138,9 @@ impl Room {
         }
         match self.decide(who, op, now) {
             Err(refusal) => Reply::Refused(refusal),
-            Ok((records, answer)) => {
-                for record in &records {
-                    self.state.apply(record);
-                }
-                self.remember(key.clone(), answer.clone());
-                let deed = Deed::of(who, op, now);
-                self.commits.push_back(Commit { records, answer: Some((key, answer)), deed });
+            Ok(Decision::Ask(text)) => Reply::Ask(text),
+            Ok(Decision::Done(records, answer)) => {
+                self.settle(who, op, records, answer, now);
                 Reply::Pending
             }
         }
@@ -256,34 +196,41 @@ impl Room {
         self.commits.pop_front()
     }
 
-    fn decide(
-        &mut self,
-        who: &Viewer,
-        op: &Op,
-        now: i64,
-    ) -> Result<(Vec<Record>, Answer), Refusal> {
+    /// Does what was decided.
+    fn settle(&mut self, who: &Viewer, op: &Op, records: Vec<Record>, answer: Answer, now: i64) {
+        for record in &records {
+            self.state.apply(record);
+        }
+        let key = (Arc::clone(&who.id), op.op_id.clone());
+        self.remember(key.clone(), answer.clone());
+        let deed = Deed::of(who, op, now);
+        self.commits.push_back(Commit { records, answer: Some((key, answer)), deed });
+    }
+
+    fn decide(&mut self, who: &Viewer, op: &Op, now: i64) -> Result<Decision, Refusal> {
         if who.role < op.ask.role() {
             return Err(Refusal::role(op.ask.role().as_str()));
         }
         self.admit(who, now)?;
-        match &op.ask {
+        let done = match &op.ask {
             Ask::ChatSend { text, reply_to } => {
-                self.send_chat(who, op, text, reply_to.as_ref(), now)
+                return self.send_chat(who, op, text, reply_to.as_ref(), now);
             }
-            Ask::React { .. } => Err(Refusal::unknown("op")),
-            Ask::PollVote { poll, options } => self.vote(who, op, poll, options, now),
-            Ask::QaAsk { text } => self.ask(who, op, text, now),
-            Ask::QaUpvote { question } => self.upvote(who, question, now),
-            Ask::Report { message, reason } => self.report(who, message, reason, now),
+            Ask::QaAsk { text } => return self.ask(who, op, text, now),
+            Ask::React { .. } => return Err(Refusal::unknown("op")),
+            Ask::PollVote { poll, options } => self.vote(who, op, poll, options, now)?,
+            Ask::QaUpvote { question } => self.upvote(who, question, now)?,
+            Ask::Report { message, reason } => self.report(who, message, reason, now)?,
             Ask::Remove { .. }
             | Ask::Mute { .. }
             | Ask::Ban { .. }
             | Ask::Lift { .. }
             | Ask::Approve { .. }
             | Ask::Reject { .. }
-            | Ask::SetMode { .. } => self.moderate(who, op, now),
-            _ => self.control(who, op, now),
-        }
+            | Ask::SetMode { .. } => self.moderate(who, op, now)?,
+            _ => self.control(who, op, now)?,
+        };
+        Ok(done.into())
     }
 
     /// Whether they take part at all.

@@ -10,6 +10,8 @@ pub struct Settings {
     pub rules: Rules,
     /// Whether anonymous viewers take part.
     pub anonymous: bool,
+    /// Whether somebody else is asked about what the rules allow: see [`Reply::Ask`](crate::Reply::Ask).
+    pub moderated: bool,
     /// From a picture being taken to its arrival here, in milliseconds: what lies between a host's wall
     /// clock and the PROGRAM-DATE-TIME of the frame they were in.
     pub ingest_delay_ms: i64,
@@ -23,6 +25,7 @@ impl Default for Settings {
             text: Length { graphemes: 300, bytes: 1024 },
             rules: Rules::default(),
             anonymous: true,
+            moderated: false,
             ingest_delay_ms: 0,
             grace_ms: 3000,
         }

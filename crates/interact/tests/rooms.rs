@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use nowcast_interact::{
     Body, Carriage, Commit, Event, Id, Media, Op, Record, Refusal, Reply, Role, Room, Settings,
-    Span, Standing, Viewer,
+    Span, Standing, Verdict, Viewer,
 };
 use nowcast_media::{FrameRate, Grid, MediaTime};
 use proptest::prelude::*;
@@ -68,6 +68,7 @@ impl House {
             Reply::Refused(refusal) => Err(refusal),
             Reply::Counted => Ok(json!("counted")),
             Reply::Again(answer) => Ok(json!(answer)),
+            Reply::Ask(text) => Ok(json!({"asked": text})),
             Reply::Pending => {
                 let commit = self.commit().expect("what is pending is to be committed");
                 Ok(json!(commit.answer.expect("an op is answered").1))
@@ -593,4 +594,47 @@ fn nobody_is_answered_before_the_disk_has_it() {
     assert_eq!((&*key.0, key.1.as_str()), ("v1", "a"));
     assert_eq!((answer.state, answer.seq, commit.records.len()), (Standing::Confirmed, 1, 1));
     assert_eq!(house.room.poll_commit(), None);
+}
+
+#[test]
+fn a_verdict_from_elsewhere_decides_once_and_respects_what_happened_meanwhile() {
+    let mut house = House::new();
+    house.room.set_settings(Settings { moderated: true, ..Settings::default() });
+    let op = |id: &str, kind: &str, text: &str| {
+        Op::parse(&json!({"op_id": id, "kind": kind, "body": {"text": text}})).unwrap()
+    };
+    let ada = viewer("ada");
+    let hi = op("1", "chat.send", "  hi ");
+    assert_eq!(house.room.handle_op(&ada, &hi, NOW), Reply::Ask("hi".into()), "as it is kept");
+    assert_eq!((house.room.seq(), house.commit()), (0, None), "nothing is decided yet");
+    for _ in 0..2 {
+        house.room.handle_verdict(&ada, &hi, &Verdict::Allow, NOW + 500).unwrap();
+    }
+    let commit = house.commit().unwrap();
+    assert_eq!((commit.answer.unwrap().1.seq, house.room.seq()), (1, 1), "once");
+    assert!(matches!(house.room.handle_op(&ada, &hi, NOW + 600), Reply::Again(_)));
+
+    let later = op("2", "chat.send", "later");
+    assert!(matches!(house.room.handle_op(&ada, &later, NOW + 700), Reply::Ask(_)));
+    house.ask(&host(), "mod.mute", json!({"viewer": "ada"})).unwrap();
+    let muted = house.room.handle_verdict(&ada, &later, &Verdict::Allow, NOW + 800).unwrap_err();
+    assert_eq!((muted.code.as_str(), house.room.seq()), ("auth.muted", 2));
+
+    let bob = viewer("bob");
+    for (id, kind, verdict, expected) in [
+        ("3", "chat.send", Verdict::Hold("so".into()), Ok(Standing::Held)),
+        ("4", "chat.send", Verdict::Block("so".into()), Err("mode.filter")),
+        ("5", "qa.ask", Verdict::Allow, Ok(Standing::Confirmed)),
+        ("6", "qa.ask", Verdict::Hold("so".into()), Err("mode.filter")),
+    ] {
+        let op = op(id, kind, id);
+        assert_eq!(house.room.handle_op(&bob, &op, NOW + 900), Reply::Ask(id.into()));
+        let done = house.room.handle_verdict(&bob, &op, &verdict, NOW + 900);
+        let done = done.map(|()| house.commit().unwrap().answer.unwrap().1.state);
+        assert_eq!(done.map_err(|refusal| refusal.code), expected.map_err(str::to_owned), "{id}");
+    }
+    assert_eq!(
+        house.ask(&host(), "chat.send", json!({"text": "mine"})).unwrap()["state"],
+        "confirmed"
+    );
 }

@@ -1,10 +1,11 @@
 //! Messages, and what may be written when.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::{Answer, Room, Standing};
+use super::{Answer, Decision, Room, Standing};
 use crate::filter::Verdict;
-use crate::op::Op;
+use crate::op::{Ask, Op};
 use crate::rates::Class;
 use crate::state::Held;
 use crate::{Body, By, Event, Id, Record, Refusal, Viewer, text};
@@ -20,7 +21,7 @@ impl Room {
         text: &str,
         reply_to: Option<&Id>,
         now: i64,
-    ) -> Result<(Vec<Record>, Answer), Refusal> {
+    ) -> Result<Decision, Refusal> {
         let text = text::clean(text, self.settings.text)?;
         if let Some(id) = reply_to {
             self.state.message(id).ok_or_else(|| Refusal::unknown("message"))?;
@@ -40,8 +41,28 @@ impl Room {
         }
         let held = self.judge(&text, exempt)?;
         self.last_texts.insert(who.id.clone(), (text.clone(), now));
+        if held.is_none() && self.asks_about(who) {
+            return Ok(Decision::Ask(text));
+        }
+        Ok(self.say(who, op, text, held, now).into())
+    }
+
+    /// What was judged is written down: to be shown, or, where there is a reason, to wait.
+    pub(super) fn say(
+        &self,
+        who: &Viewer,
+        op: &Op,
+        text: String,
+        held: Option<Cow<'static, str>>,
+        now: i64,
+    ) -> (Vec<Record>, Answer) {
+        let reply_to = match &op.ask {
+            Ask::ChatSend { reply_to, .. } => reply_to.clone(),
+            _ => None,
+        };
         let by = By::from(who);
-        let id = match held {
+        let waits = held.is_some();
+        let id = match &held {
             // Held ones take none of the log's numbers.
             Some(_) => format!("{}-h{}", self.epoch, self.state.held_ever + 1).into(),
             None => self.new_id(),
@@ -50,14 +71,14 @@ impl Room {
             Some(why) => Record::Held(Held {
                 id: id.clone(),
                 text,
-                reply_to: reply_to.cloned(),
+                reply_to,
                 by,
                 at: now,
                 seen: op.seen,
-                why: why.to_owned(),
+                why: why.into_owned(),
             }),
             None => {
-                let body = Body::ChatMessage { text, reply_to: reply_to.cloned() };
+                let body = Body::ChatMessage { text, reply_to };
                 let bind = self.now(now);
                 let seq = self.state.seq + 1;
                 let seen = op.seen;
@@ -74,24 +95,27 @@ impl Room {
         };
         let records = vec![record];
         let mut answer = self.confirmed(&records);
-        if held.is_some() {
+        if waits {
             answer = Answer { state: Standing::Held, id: Some(id), ..answer };
         }
-        Ok((records, answer))
+        (records, answer)
     }
 
     /// Text of a question: what holds for messages, but for the modes of the chat.
-    pub(super) fn judge(&self, text: &str, exempt: bool) -> Result<Option<&'static str>, Refusal> {
+    pub(super) fn judge(
+        &self,
+        text: &str,
+        exempt: bool,
+    ) -> Result<Option<Cow<'static, str>>, Refusal> {
         if exempt {
             return Ok(None);
         }
         match self.filter.judge(text) {
-            Verdict::Allow => Ok(self.state.modes.hold.then_some("every message waits")),
-            Verdict::Hold(why) => Ok(Some(why)),
-            Verdict::Block(why) => {
-                let message = format!("It was not sent: {why}.");
-                Err(Refusal::new("mode.filter", message, "Say it in other words."))
+            Verdict::Allow => {
+                Ok(self.state.modes.hold.then_some(Cow::Borrowed("every message waits")))
             }
+            Verdict::Hold(why) => Ok(Some(why)),
+            Verdict::Block(why) => Err(blocked(&why)),
         }
     }
 
@@ -131,4 +155,8 @@ impl Room {
             _ => Ok(()),
         }
     }
+}
+
+pub(super) fn blocked(why: &str) -> Refusal {
+    Refusal::new("mode.filter", format!("It was not sent: {why}."), "Say it in other words.")
 }

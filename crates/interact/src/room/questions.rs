@@ -1,6 +1,6 @@
 //! Questions and answers.
 
-use super::{Answer, Room, TALLY_MS};
+use super::{Answer, Decision, Room, TALLY_MS};
 use crate::op::Op;
 use crate::rates::Class;
 use crate::state::QuestionState;
@@ -16,21 +16,34 @@ impl Room {
         op: &Op,
         text: &str,
         now: i64,
-    ) -> Result<(Vec<Record>, Answer), Refusal> {
+    ) -> Result<Decision, Refusal> {
         let text = text::clean(text, self.settings.text)?;
         let exempt = who.is_staff();
         if !exempt {
             self.check_muted(who, now)?;
         }
         if let Some(why) = self.judge(&text, exempt)? {
-            let message = format!("It was not asked: {why}.");
-            return Err(Refusal::new("mode.filter", message, "Ask it in other words."));
+            return Err(not_asked(&why));
         }
         if self.state.questions.len() >= KEPT {
             let hint = "Vote for one that is there, or try later.";
             return Err(Refusal::invalid("There are as many questions as may be.", hint));
         }
         self.take(who, Class::Ask, now)?;
+        if self.asks_about(who) {
+            return Ok(Decision::Ask(text));
+        }
+        Ok(self.put(who, op, text, now).into())
+    }
+
+    /// A question that was judged is put to all.
+    pub(super) fn put(
+        &self,
+        who: &Viewer,
+        op: &Op,
+        text: String,
+        now: i64,
+    ) -> (Vec<Record>, Answer) {
         let body = Body::QaAsked { text };
         let mut record = self.event(self.new_id(), body, None, Some(By::from(who)), now);
         if let Record::Event(event) = &mut record {
@@ -38,7 +51,7 @@ impl Room {
         }
         let records = vec![record];
         let answer = self.confirmed(&records);
-        Ok((records, answer))
+        (records, answer)
     }
 
     pub(super) fn upvote(
@@ -109,4 +122,8 @@ impl Room {
             }
         }
     }
+}
+
+pub(super) fn not_asked(why: &str) -> Refusal {
+    Refusal::new("mode.filter", format!("It was not asked: {why}."), "Ask it in other words.")
 }
