@@ -219,18 +219,26 @@ mod tests {
 
     #[test]
     fn the_address_that_is_taken_is_one_that_may_be_reached() {
-        let addresses = |list: &[&str]| {
-            let list: Vec<SocketAddr> = list.iter().map(|ip| ip.parse().unwrap()).collect();
-            list.into_iter()
+        let addresses = |list: &[&str]| -> Vec<SocketAddr> {
+            list.iter().map(|ip| ip.parse().unwrap()).collect()
         };
         let hook = Webhook::new("https://a.example/x", b"s", &[]).unwrap();
-        assert!(hook.choose(addresses(&["127.0.0.1:1", "10.0.0.1:1"]), true).is_err());
+        assert!(hook.choose(addresses(&["127.0.0.1:1", "10.0.0.1:1"]).into_iter(), true).is_err());
         let mixed = ["127.0.0.1:1", "8.8.8.8:1"];
-        assert_eq!(hook.choose(addresses(&mixed), true).unwrap().to_string(), "8.8.8.8:1");
-        assert!(hook.choose(addresses(&mixed), false).is_err(), "in the clear over the Internet");
+        assert_eq!(
+            hook.choose(addresses(&mixed).into_iter(), true).unwrap().to_string(),
+            "8.8.8.8:1"
+        );
+        assert!(
+            hook.choose(addresses(&mixed).into_iter(), false).is_err(),
+            "in the clear over the Internet"
+        );
         let listed = [("127.0.0.0".parse().unwrap(), 8)];
         let hook = Webhook::new("http://a.example/x", b"s", &listed).unwrap();
-        assert_eq!(hook.choose(addresses(&mixed), false).unwrap().to_string(), "127.0.0.1:1");
+        assert_eq!(
+            hook.choose(addresses(&mixed).into_iter(), false).unwrap().to_string(),
+            "127.0.0.1:1"
+        );
     }
 
     /// The example of the specification of Standard Webhooks.
