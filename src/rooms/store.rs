@@ -2,6 +2,8 @@
 //! come since the one before. Nobody hears of a commit before it is durable.
 
 use std::collections::HashMap;
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
@@ -82,9 +84,14 @@ impl Store {
     /// It cannot be read or written.
     pub fn open(dir: &Path, figures: Arc<Figures>) -> Result<Self> {
         let path = dir.join("rooms.redb");
-        let database = Database::create(&path).with_context(|| {
+        let place = || {
             format!("{} cannot be opened; is the disk full, or the file damaged?", path.display())
-        })?;
+        };
+        // What people said and how they voted is nobody else's.
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        let file = options.open(&path).with_context(place)?;
+        let database = Database::builder().create_file(file).with_context(place)?;
         let begin = database.begin_write()?;
         begin.open_table(ROOMS)?;
         begin.open_table(JOURNAL)?;
