@@ -12,6 +12,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use nowcast_interact::audit::{Head, Row};
 use nowcast_interact::{Answer, Commit, OpKey, Record};
+use redb::backends::FileBackend;
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 use tokio::sync::mpsc;
 use tracing::error;
@@ -91,7 +92,8 @@ impl Store {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
         let file = options.open(&path).with_context(place)?;
-        let database = Database::builder().create_file(file).with_context(place)?;
+        let backend = FileBackend::new(file).with_context(place)?;
+        let database = Database::builder().create_with_backend(backend).with_context(place)?;
         let begin = database.begin_write()?;
         begin.open_table(ROOMS)?;
         begin.open_table(JOURNAL)?;
