@@ -306,6 +306,7 @@ fn apply(
     for stream in &next.streams {
         match streams.find(stream.name.as_str()) {
             Some(known) => {
+                rooms.configure(stream);
                 if known.control.try_send(Control::Configure(Box::new(stream.clone()))).is_err() {
                     warn!(stream = %stream.name, "the stream's task is busy; send SIGHUP again");
                 }

@@ -25,7 +25,7 @@ use anyhow::{Result, anyhow};
 use arc_swap::ArcSwap;
 use nowcast_interact::{Role, Settings};
 use tokio::sync::watch;
-use tracing::error;
+use tracing::{error, warn};
 
 use self::api::Room;
 pub use self::api::is_asked;
@@ -35,7 +35,7 @@ use self::moderator::Moderator;
 pub use self::store::Store;
 use self::task::Setup;
 use self::token::{Claims, Tokens};
-use crate::config::Config;
+use crate::config::{Config, StreamConfig};
 use crate::flow::{Stream, StreamName, Streams};
 
 /// How long an anonymous viewer is the same one: 30 days, in seconds.
@@ -125,6 +125,16 @@ impl Rooms {
         };
         open.insert(stream.name.clone(), room);
         Ok(())
+    }
+
+    /// Takes what is new in a stream's configuration: who takes part, and what may be said. Its external
+    /// moderator stays the one it opened with.
+    pub fn configure(&self, stream: &StreamConfig) {
+        let room = lock(&self.open).get(&stream.name).cloned();
+        let settings = Box::new(settings(&stream.room));
+        if room.is_some_and(|room| room.mailbox.try_send(task::Message::Set(settings)).is_err()) {
+            warn!(stream = %stream.name, "the room is busy; send SIGHUP again");
+        }
     }
 
     /// Closes the room of a stream that is no more.

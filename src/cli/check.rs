@@ -92,6 +92,9 @@ pub(super) fn run(config: &Config, json: bool) -> Result<(), Failure> {
         for (key, span) in durations(stream) {
             line(&mut text, key, &show_duration(span));
         }
+        for (key, value) in room(stream) {
+            writeln!(text, "{key} = {value}").ok();
+        }
     }
     if streams.is_empty() {
         text.push_str("\n# no [[stream]]: `serve` makes the stream \"live\" and a key for it\n");
@@ -111,6 +114,26 @@ fn mode(stream: &StreamConfig) -> &'static str {
         Mode::Transcode => "transcode",
         Mode::Passthrough => "passthrough",
     }
+}
+
+/// What the audience may do, each value as TOML and JSON both write it.
+fn room(stream: &StreamConfig) -> Vec<(&'static str, serde_json::Value)> {
+    let room = &stream.room;
+    let mut values = vec![
+        ("anonymous", room.anonymous.into()),
+        ("block_words", room.rules.block.clone().into()),
+        ("hold_words", room.rules.hold.clone().into()),
+        ("links", room.rules.links.as_str().into()),
+        ("abuse", room.rules.abuse.as_str().into()),
+        ("host_delay", show_duration(room.delay).into()),
+    ];
+    if let Some(moderator) = &room.moderator {
+        let on_failure = if moderator.allow_on_failure { "allow" } else { "hold" };
+        values.push(("moderator", moderator.url.clone().into()));
+        values.push(("moderator_secret", MASK.into()));
+        values.push(("moderator_on_failure", on_failure.into()));
+    }
+    values
 }
 
 fn durations(stream: &StreamConfig) -> [(&'static str, std::time::Duration); 4] {
@@ -135,6 +158,9 @@ fn json_stream(name: &str, stream: &StreamConfig) -> serde_json::Value {
         "mode": mode(stream),
         "ladder": stream.ladder,
     });
+    for (key, shown) in room(stream) {
+        value[key] = shown;
+    }
     for (key, span) in durations(stream) {
         value[key] = show_duration(span).into();
     }

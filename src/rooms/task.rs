@@ -67,6 +67,8 @@ pub(super) enum Message {
     Leave { who: Id, outbox: Outbox },
     /// What is going on, as the operator asks it.
     Look(oneshot::Sender<Json>),
+    /// From now on.
+    Set(Box<Settings>),
     /// The stream is no more.
     Close,
 }
@@ -267,6 +269,12 @@ impl Task {
         }
     }
 
+    fn set(&mut self, settings: Settings) {
+        let moderated = self.settings.moderated;
+        self.settings = Settings { moderated, ..settings };
+        self.room.set_settings(self.settings.clone());
+    }
+
     /// The least time between two frames.
     fn pace(&self) -> Duration {
         let sockets = u32::try_from(self.events.receiver_count()).unwrap_or(u32::MAX);
@@ -286,6 +294,7 @@ impl Task {
                 }
                 Message::Leave { who, outbox } => self.leave(&who, &outbox),
                 Message::Look(to) => drop(to.send(self.look())),
+                Message::Set(settings) => self.set(*settings),
                 Message::Close => self.mailbox.close(),
             }
             taken += 1;

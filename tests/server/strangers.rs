@@ -169,3 +169,16 @@ fn what_is_said_too_often_too_long_or_in_disguise_is_answered_with_what_to_do() 
     );
     assert!(refused["message"].is_string() && refused["hint"].is_string());
 }
+
+#[test]
+fn rules_are_those_of_the_configuration_that_was_read_last() {
+    let server = Server::start(&open_stream("a", ""));
+    let say = |op_id: &str| {
+        let op = json!({"op_id": op_id, "kind": "chat.send", "body": {"text": "a spoiler"}});
+        operate(&server, "a", &session(&server), &op).0
+    };
+    assert_eq!(say("before"), 200);
+    server.reconfigure(&open_stream("a", "block_words = [\"spoiler\"]"));
+    server.await_log("streams", "configuration read again");
+    assert_eq!(say("after"), 409);
+}

@@ -31,6 +31,18 @@ pub enum Policy {
     Block,
 }
 
+impl Policy {
+    /// As the configuration names it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Hold => "hold",
+            Self::Block => "block",
+        }
+    }
+}
+
 /// The rules of one room.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Rules {
