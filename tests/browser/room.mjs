@@ -217,7 +217,8 @@ export function offFrame({ pictures, place }, segment, pts) {
   const ticks = (picture) => picture.time * 90_000 - offset;
   const first = pictures.find((picture) => ticks(picture) >= pts - FRAME / 2);
   const milliseconds = (from) => Math.round((ticks(pictures[place]) - from) / 90);
-  return { chosen: milliseconds(pts), first: milliseconds(ticks(first)) };
+  // Who is too early has not shown it yet.
+  return { chosen: milliseconds(pts), first: milliseconds(first ? ticks(first) : pts) };
 }
 
 /** A watch page with a picture and, unless it is to stay outside, a place in the room. */
