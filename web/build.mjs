@@ -27,7 +27,8 @@ const [built, sdk] = await Promise.all([
 
 const assets = new Map();
 for (const [path, { entryPoint }] of Object.entries({ ...built.metafile.outputs, ...sdk.metafile.outputs })) {
-  assets.set(basename(entryPoint), `/assets/${basename(path)}`);
+  // The SDK's entry has the list's name.
+  if (dirname(entryPoint) === 'src') assets.set(basename(entryPoint), `/assets/${basename(path)}`);
   const bytes = await readFile(join(here, path));
   console.log(`${path}  ${bytes.length} bytes, ${gzipSync(bytes).length} gzipped`);
 }

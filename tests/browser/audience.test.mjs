@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { launch } from './lib.mjs';
-import { apart, behind, cameWith, counted, fallBehind, FRAME_MS, House, lookFor, say, tab, watch, watchClosely } from './room.mjs';
+import { apart, behind, cameWith, clockWith, counted, fallBehind, FRAME_MS, House, lookFor, offFrame, say, tab, watch, watchClosely } from './room.mjs';
 import { openRoute, ROUTES } from './routes.mjs';
 
-/** Clocks are whole milliseconds. */
+/** To be told in whole milliseconds. */
 const ONE_FRAME = FRAME_MS + 1;
 /** How often a card looks whether its poll is over, and how late a busy machine may be with that. */
 const LOOKS_MS = 250;
@@ -31,7 +31,7 @@ before(async () => {
     });
   });
   [near, far] = await Promise.all([watch(context, house.base), newViewer()]);
-  await fallBehind(far, 7000);
+  await fallBehind(far, 6000);
 });
 
 after(async () => {
@@ -51,17 +51,16 @@ async function newViewer(options, base = house.base) {
 }
 
 /**
- * Fails unless a text came with the picture of the clock `chosen` or, where the machine was too busy to show that one, with the first
- * one after it: a frame less or more, by the clock in the picture.
+ * Fails unless a text came with the frame at `bind` or, where the machine was too busy to show that one, with the first one after
+ * it: a frame less or more, pictures being known by the clock in them.
  */
-async function assertOnFrame(t, page, text, bind) {
-  const chosen = house.clockAt(bind);
+async function assertOnFrame(t, page, text, { msn, pts }) {
   const late = await behind(page);
-  const { clock, first, onScreen } = await cameWith(page, text, chosen);
-  const [ofChosen, ofFirst] = [apart(clock, await chosen), apart(clock, first)];
-  t.diagnostic(`“${text}”, ${late} ms behind: ${ofChosen} ms from the chosen frame, ${ofFirst} ms from the first one shown of it or after it; on screen ${apart(onScreen, await chosen)} ms`);
-  assert.ok(ofChosen >= -ONE_FRAME, `${-ofChosen} ms before its frame`);
-  assert.ok(Math.abs(ofFirst) <= ONE_FRAME, `${ofFirst} ms from its frame`);
+  const came = await cameWith(page, text);
+  const { chosen, first } = offFrame(came, await house.pictures(msn), pts);
+  t.diagnostic(`“${text}”, ${late} ms behind: ${chosen} ms from the chosen frame, ${first} ms from the first one shown of it or after it`);
+  assert.ok(chosen >= -ONE_FRAME, `${-chosen} ms before its frame`);
+  assert.ok(Math.abs(first) <= ONE_FRAME, `${first} ms from its frame`);
 }
 
 test('a poll opens and closes with the frames that the host chose, however far behind a viewer is', async (t) => {
@@ -74,7 +73,8 @@ test('a poll opens and closes with the frames that the host chose, however far b
   await tab(near, 'polls');
   await lookFor(near, 'Who wins? Voting is over');
   const closed = await house.host('poll', 'close', 'live', opened.id, '--at', '+1s');
-  const over = apart((await cameWith(near, 'Who wins? Voting is over')).clock, await house.clockAt(closed.bind));
+  const end = await cameWith(near, 'Who wins? Voting is over');
+  const over = offFrame(end, await house.pictures(closed.bind.msn), closed.bind.pts).chosen;
   t.diagnostic(`voting is over ${over} ms of picture after the frame it closes with`);
   assert.ok(over >= -ONE_FRAME && over <= LOOKS_MS + LATE_MS, `closed ${over} ms from its frame`);
   await assertOnFrame(t, far, question, opened.bind);
@@ -86,7 +86,7 @@ test('the chat never runs ahead of the picture, and what is removed before its p
   await tab(near, 'chat');
   await say(near, text);
   // One's own line is there from the moment it is sent.
-  const sent = (await cameWith(near, text)).clock;
+  const sent = clockWith(await cameWith(near, text));
   await far.waitForFunction((wanted) => !window.shown[wanted] && window.nowcastRoom.held > 0, text);
   const visitor = await house.visitor();
   const rude = await visitor.send('chat.send', { text: 'rude' });
@@ -95,7 +95,7 @@ test('the chat never runs ahead of the picture, and what is removed before its p
   await near.getByText('A moderator removed a message.').waitFor();
   await visitor.send('chat.send', { text: 'polite' });
 
-  const ahead = apart((await cameWith(far, text)).clock, sent);
+  const ahead = apart(clockWith(await cameWith(far, text)), sent);
   t.diagnostic(`${ahead} ms of picture after what its author saw`);
   assert.ok(ahead >= -ONE_FRAME, `${-ahead} ms of picture too early`);
   await cameWith(far, 'polite');

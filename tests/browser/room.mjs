@@ -111,10 +111,10 @@ export class House {
   }
 
   /**
-   * The burnt-in clock of the picture at `pts`, by another decoder: ffmpeg, on the segment as the server has it. The
-   * low 32 bits of Unix milliseconds.
+   * The pictures of the segment `msn`, by another decoder, ffmpeg, on the bytes as the server has them: `{ pts, clock }`, the place in
+   * ticks of 90 kHz and the burnt-in clock, the low 32 bits of Unix milliseconds.
    */
-  async clockAt({ msn, pts }) {
+  async pictures(msn) {
     const text = async (url) => (await fetch(url)).text();
     const master = `${this.base}/live/live/index.m3u8`;
     const rendition = (await text(master)).split('\n').find((line) => /^[^#].*\.m3u8/.test(line));
@@ -134,9 +134,7 @@ export class House {
     const options = ['-nostdin', '-hide_banner', '-copyts', '-i', file, '-map', '0:v', '-vf', band, '-fps_mode', 'passthrough', '-f', 'rawvideo', '-'];
     const { stdout, stderr } = await run('ffmpeg', options, { encoding: 'buffer', maxBuffer: 1 << 26 });
     const times = [...String(stderr).matchAll(/ n: *\d+ pts: *\d+ pts_time:([\d.]+)/g)].map(([, time]) => Number(time) * 90_000);
-    const place = times.findIndex((time) => time >= pts - FRAME / 2);
-    if (place < 0) throw new Error(`segment ${msn} has ${times[0]} … ${times.at(-1)}, not ${pts}`);
-    return clockOf(stdout.subarray(place * 640, (place + 1) * 640));
+    return times.map((pts, place) => ({ pts, clock: clockOf(stdout.subarray(place * 640, (place + 1) * 640)) }));
   }
 }
 
@@ -192,18 +190,35 @@ export async function watchClosely(context) {
 export const lookFor = (page, text) => page.evaluate((wanted) => void window.wanted.add(wanted), text);
 
 /**
- * Waits for a text that is looked for, and tells with which picture it came: `clock`, of the picture that the browser had announced last;
- * `first`, of the first picture it announced that has the clock `chosen` or a later one; `onScreen`, what a look at the screen read
- * a moment later, when a busy machine may be at the next picture already.
+ * Waits for a text that is looked for: the `pictures` that the browser has announced, the `place` of the one it had announced last when
+ * the text came, and the clock `onScreen` a moment later, when a busy machine may be at the next picture already.
  */
-export async function cameWith(page, text, chosen = Promise.resolve(0)) {
+export async function cameWith(page, text) {
   await page.waitForFunction((wanted) => window.shown[wanted], text);
-  const seen = await page.evaluate((wanted) => ({ pictures: window.pictures, ...window.shown[wanted] }), text);
-  // The clock runs with the media: what most pictures say is how far apart they are, whatever a late look reads.
-  const offsets = seen.pictures.map(({ time, clock }) => apart(clock, Math.round(time * 1000))).sort((a, b) => a - b);
-  const clocks = seen.pictures.map(({ time }) => (Math.round(time * 1000) + offsets[offsets.length >> 1]) >>> 0);
-  const wanted = await chosen;
-  return { clock: clocks[seen.place], first: clocks.find((clock) => apart(clock, wanted) >= -1), onScreen: seen.onScreen };
+  return page.evaluate((wanted) => ({ pictures: window.pictures, ...window.shown[wanted] }), text);
+}
+
+/** The clock that a text came with, by what most pictures say of how clock and media time are apart. */
+export function clockWith({ pictures, place }) {
+  const offsets = pictures.map(({ time, clock }) => apart(clock, Math.round(time * 1000))).sort((a, b) => a - b);
+  return (Math.round(pictures[place].time * 1000) + offsets[offsets.length >> 1]) >>> 0;
+}
+
+/**
+ * How many milliseconds of picture after its frame a text came: `chosen`, after the frame at `pts`; `first`, after the first one shown of that frame
+ * or those after it. `segment` is what ffmpeg made of the same pictures, which are known again by their clocks.
+ */
+export function offFrame({ pictures, place }, segment, pts) {
+  const known = new Map(segment.map((picture) => [picture.clock, picture.pts]));
+  // A late look at an announced picture reads the next one's clock, never the one's before.
+  const offsets = pictures.filter(({ clock }) => known.has(clock)).map(({ time, clock }) => time * 90_000 - known.get(clock));
+  if (offsets.length === 0) throw new Error('no picture of that segment was read');
+  const offset = Math.max(...offsets);
+  const ticks = (picture) => picture.time * 90_000 - offset;
+  const first = pictures.find((picture) => ticks(picture) >= pts - FRAME / 2);
+  const milliseconds = (from) => Math.round((ticks(pictures[place]) - from) / 90);
+  // Who is too early has not shown it yet.
+  return { chosen: milliseconds(pts), first: milliseconds(first ? ticks(first) : pts) };
 }
 
 /** A watch page with a picture and, unless it is to stay outside, a place in the room. */
