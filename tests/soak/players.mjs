@@ -28,8 +28,7 @@ async function watch(route, { server, browser, stock }) {
   const playlist = `${way.base}/live/live/index.m3u8`;
   const viewers = await Promise.all(STOCK_PLAYERS.map((player) => Viewer.open(browser, stock, player, playlist)));
   try {
-    const starts = await Promise.all(viewers.map((viewer) => viewer.playing()));
-    console.log(`${route}: ${STOCK_PLAYERS.map((player, index) => `${player} played at start ${starts[index]}`).join(', ')}`);
+    await Promise.all(viewers.map((viewer) => viewer.playing()));
     await sleep(SETTLE_MS);
     const from = Date.now();
     const before = await Promise.all(viewers.map((viewer) => viewer.seen()));
