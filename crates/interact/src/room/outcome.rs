@@ -16,7 +16,7 @@ pub enum Reply {
     Again(Answer),
     /// It is decided; the answer comes with its commit.
     Pending,
-    /// A moderator elsewhere has to judge this text: [`Room::handle_verdict`] goes on.
+    /// A moderator elsewhere has to judge this text: [`handle_verdict`](crate::Room::handle_verdict) goes on.
     Ask(String),
 }
 
