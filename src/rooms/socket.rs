@@ -20,7 +20,7 @@ use tokio_tungstenite::tungstenite::{Error, Message as WsMessage, Utf8Bytes};
 
 use super::api::Room;
 use super::figures::Outcome;
-use super::task::{Frame, Joined, Message, ReplyTo};
+use super::task::{Frame, Joined, Message, Out, Outbox, ReplyTo};
 use super::token::Claims;
 use super::{now_ms, wire};
 
@@ -201,8 +201,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<'_, S> {
     async fn exchange(
         &mut self,
         joined: Joined,
-        outbox: &mpsc::Sender<Utf8Bytes>,
-        mut answers: mpsc::Receiver<Utf8Bytes>,
+        outbox: &Outbox,
+        mut answers: mpsc::Receiver<Out>,
         until: Option<Instant>,
         mut stop: watch::Receiver<bool>,
     ) -> Result<End, End> {
@@ -243,10 +243,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<'_, S> {
                     }
                     Err(RecvError::Closed) => return Ok(End::Close(CloseCode::Restart.into(), "the room is closed")),
                 },
-                Some(answer) = answers.recv() => {
-                    let banned = answer.contains("\"t\":\"bye\"");
-                    send(self.socket, answer).await?;
-                    if banned {
+                Some(Out { text, last }) = answers.recv() => {
+                    send(self.socket, text).await?;
+                    if last {
                         return Ok(End::Close(4403, "the room is closed to you"));
                     }
                 }
@@ -272,11 +271,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<'_, S> {
         }
     }
 
-    async fn hear(
-        &mut self,
-        text: &Utf8Bytes,
-        outbox: &mpsc::Sender<Utf8Bytes>,
-    ) -> Result<(), End> {
+    async fn hear(&mut self, text: &Utf8Bytes, outbox: &Outbox) -> Result<(), End> {
         if !self.may_speak() {
             let hint = "Send less: one frame for each thing a person does.";
             let refusal = Refusal::new("rate.socket", "Too many frames.", hint).after(1000);
@@ -308,7 +303,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<'_, S> {
         }
     }
 
-    async fn hear_op(&mut self, frame: &Json, outbox: &mpsc::Sender<Utf8Bytes>) -> Result<(), End> {
+    async fn hear_op(&mut self, frame: &Json, outbox: &Outbox) -> Result<(), End> {
         let refused = match (Op::parse(frame), &self.who) {
             (Err((op_id, refusal)), _) => wire::nack(op_id.as_deref(), &refusal),
             (Ok(op), None) => wire::nack(Some(&op.op_id), &super::api::no_token()),

@@ -11,12 +11,11 @@ use nowcast_interact::Viewer;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, Interval, interval_at, sleep_until};
-use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use super::api::{Room, busy, refused};
 use super::figures::Line;
 use super::socket::{heard_staff, left, stopped};
-use super::task::{Frame, Joined, Message, Outbox};
+use super::task::{Frame, Joined, Message, Out, Outbox};
 use super::{Rooms, Seat, wire};
 use crate::answer;
 use crate::flow::Remote;
@@ -104,7 +103,7 @@ struct Events {
     guest: Guest,
     ready: VecDeque<Bytes>,
     joined: Joined,
-    answers: mpsc::Receiver<Utf8Bytes>,
+    answers: mpsc::Receiver<Out>,
     until: Option<Instant>,
     life: Interval,
     stop: watch::Receiver<bool>,
@@ -116,7 +115,7 @@ impl Events {
     fn new(
         guest: Guest,
         mut joined: Joined,
-        answers: mpsc::Receiver<Utf8Bytes>,
+        answers: mpsc::Receiver<Out>,
         until: Option<Instant>,
         stop: watch::Receiver<bool>,
         seat: Seat,
@@ -158,7 +157,7 @@ impl Events {
                     Err(RecvError::Closed) => return None,
                 },
                 note = heard_staff(staff) => return Some(message(None, &note)),
-                Some(bye) = self.answers.recv() => bye,
+                Some(bye) = self.answers.recv() => bye.text,
                 _ = self.life.tick() => return Some(Bytes::from_static(b":\n\n")),
                 () = sleep_until(self.until.unwrap_or(far)) => {
                     wire::bye("auth.expired", "Your token has come to its end.", Some(0))

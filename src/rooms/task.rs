@@ -48,7 +48,15 @@ const LEADS: usize = 15;
 pub(super) const CHAT_TOGETHER: usize = 60;
 
 /// Where answers to a person go.
-pub(super) type Outbox = mpsc::Sender<Utf8Bytes>;
+pub(super) type Outbox = mpsc::Sender<Out>;
+
+/// What one person alone is sent.
+#[derive(Clone, Debug)]
+pub(super) struct Out {
+    pub(super) text: Utf8Bytes,
+    /// Nothing follows: they have to go.
+    pub(super) last: bool,
+}
 
 /// What a room is asked.
 #[derive(Debug)]
@@ -84,7 +92,9 @@ impl ReplyTo {
     fn answer(self, value: &Json) {
         // Who has gone meanwhile hears it when they ask again.
         match self {
-            Self::Socket(outbox) => drop(outbox.try_send(value.to_string().into())),
+            Self::Socket(outbox) => {
+                drop(outbox.try_send(Out { text: value.to_string().into(), last: false }));
+            }
             Self::Once(to) => drop(to.send(value.clone())),
         }
     }

@@ -173,6 +173,18 @@ impl Body {
         }
     }
 
+    /// Whether it always belongs to the moment it came in: no host can place it elsewhere.
+    pub(crate) const fn is_bound_to_now(&self) -> bool {
+        matches!(
+            self,
+            Self::ChatMessage { .. }
+                | Self::Reactions { .. }
+                | Self::QaAsked { .. }
+                | Self::QaRanked { .. }
+                | Self::StreamState { .. }
+        )
+    }
+
     /// As the wire names it.
     #[must_use]
     pub const fn kind(&self) -> &'static str {

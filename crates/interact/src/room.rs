@@ -148,7 +148,7 @@ impl Room {
 
     /// An anonymous viewer has signed in: what they did is the known one's.
     pub fn know(&mut self, was: &Id, is: &Id) {
-        if was != is {
+        if was != is && self.state.remembers(was) {
             self.note(vec![Record::Known { was: was.clone(), is: is.clone() }]);
         }
     }
@@ -270,7 +270,7 @@ impl Room {
 
     /// The earliest place there is; without media, the last one there was.
     fn now(&self, now: i64) -> Option<Bind> {
-        self.media.map(|media| media.next(now)).or(self.state.furthest)
+        self.media.map(|media| media.next(now)).or(self.state.last)
     }
 
     /// The next event; the one of an op gets its author later.

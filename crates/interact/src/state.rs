@@ -168,6 +168,8 @@ pub(crate) struct State {
     pub(crate) tick: (u64, u64),
     /// The furthest place anything was bound to.
     pub(crate) furthest: Option<Bind>,
+    /// The last place that was bound to because it came next, and not because a host wanted it.
+    pub(crate) last: Option<Bind>,
 }
 
 impl State {
@@ -221,6 +223,9 @@ impl State {
             && self.furthest.is_none_or(|furthest| furthest.pts < bind.pts)
         {
             self.furthest = Some(bind);
+        }
+        if event.body.is_bound_to_now() {
+            self.last = event.bind.or(self.last);
         }
         match &event.body {
             Body::ChatRemoved { message } => {
@@ -346,6 +351,14 @@ impl State {
             Mode::Followers => self.modes.followers = on,
             Mode::Hold => self.modes.hold = on,
         }
+    }
+
+    /// Whether anything is remembered of somebody that would go with them.
+    pub(crate) fn remembers(&self, viewer: &Id) -> bool {
+        self.polls.values().any(|poll| poll.votes.contains_key(viewer))
+            || self.questions.values().any(|question| question.voters.contains(viewer))
+            || self.muted.contains_key(viewer)
+            || self.banned.contains_key(viewer)
     }
 
     /// Votes of the anonymous viewer become the known one's, whose own count before them.

@@ -244,6 +244,23 @@ fn a_host_lands_on_the_frame_that_was_meant() {
 }
 
 #[test]
+fn without_a_picture_things_belong_to_the_last_one_and_not_to_what_was_planned() {
+    let mut house = House::with_picture(600);
+    let said = house.ask(&viewer("v1"), "chat.send", json!({"text": "hi"})).unwrap();
+    let op =
+        json!({"op_id": "p", "kind": "announce", "body": {"text": "x"}, "at": {"pts": 9_000_000}});
+    assert_eq!(house.send(&host(), &op).unwrap()["bind"]["pts"], 9_000_000);
+    house.room.set_media(None);
+    for room in [&mut house.restarted(), &mut house.room] {
+        let op = json!({"op_id": "later", "kind": "chat.send", "body": {"text": "gone?"}});
+        let op = Op::parse(&op).unwrap();
+        assert_eq!(room.handle_op(&viewer("v2"), &op, NOW), Reply::Pending);
+        let (_, answer) = room.poll_commit().unwrap().answer.unwrap();
+        assert_eq!(json!(answer.bind), said["bind"]);
+    }
+}
+
+#[test]
 fn roles_keep_what_is_theirs() {
     let mut house = House::new();
     let message =

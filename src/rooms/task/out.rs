@@ -11,7 +11,7 @@ use super::super::figures::{Carrier, Outcome};
 use super::super::store::{Done, Restored};
 use super::super::wire;
 use super::media::media;
-use super::{CHAT_BYTES, CHAT_TOGETHER, Frame, MESSAGE_BYTES, Task};
+use super::{CHAT_BYTES, CHAT_TOGETHER, Frame, MESSAGE_BYTES, Out, Task};
 
 impl Task {
     pub(super) fn handle_done(&mut self, done: Done) {
@@ -74,7 +74,7 @@ impl Task {
         {
             let bye = wire::bye("auth.banned", "A moderator has closed the room to you.", None);
             for outbox in self.people.remove(viewer).unwrap_or_default() {
-                outbox.try_send(bye.clone()).ok();
+                outbox.try_send(Out { text: bye.clone(), last: true }).ok();
             }
         }
         self.unsent.push(event);
