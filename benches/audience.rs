@@ -9,13 +9,12 @@
 
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use futures_util::{SinkExt, StreamExt};
-use hdrhistogram::sync::Recorder;
-use hdrhistogram::{Histogram, SyncHistogram};
+use hdrhistogram::Histogram;
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -122,8 +121,14 @@ async fn run(sockets: usize, messages: usize) {
     }
     let (before, _) = server.cost();
     let (phase, phases) = watch::channel(Phase::Idle);
-    let (mut read, mut answered) = (histogram(), histogram());
-    let figures = Arc::new(Figures::default());
+    let figures = Arc::new(Figures {
+        read: histogram(),
+        answered: histogram(),
+        frames: AtomicU64::new(0),
+        confirmed: AtomicU64::new(0),
+        refused: AtomicU64::new(0),
+        lost: AtomicU64::new(0),
+    });
     let ready = Arc::new(Barrier::new(sockets + 1));
     let began = Instant::now();
     for (at, token) in tokens.into_iter().enumerate() {
@@ -132,8 +137,6 @@ async fn run(sockets: usize, messages: usize) {
             every: Duration::from_secs_f64(sockets as f64 / messages as f64),
             phases: phases.clone(),
             figures: Arc::clone(&figures),
-            read: read.recorder(),
-            answered: answered.recorder(),
         };
         let (http, ready) = (server.http.parse().unwrap(), Arc::clone(&ready));
         tokio::spawn(viewer.run(http, token, ready));
@@ -161,14 +164,20 @@ async fn run(sockets: usize, messages: usize) {
     }
     sleep(Duration::from_secs(1)).await;
     let seconds = began.elapsed().as_secs_f64();
-    report("frames read", &figures.frames, seconds, &mut read, server.cost().1 - cpu);
+    report("frames read", &figures.frames, seconds, &figures.read, server.cost().1 - cpu);
 
     phase.send(Phase::Write).unwrap();
     let (_, cpu) = server.cost();
     let began = Instant::now();
     sleep(PHASE).await;
     let seconds = began.elapsed().as_secs_f64();
-    report("messages confirmed", &figures.confirmed, seconds, &mut answered, server.cost().1 - cpu);
+    report(
+        "messages confirmed",
+        &figures.confirmed,
+        seconds,
+        &figures.answered,
+        server.cost().1 - cpu,
+    );
     println!(
         "refused {}, sockets lost {}, memory {} MB",
         figures.refused.load(Relaxed),
@@ -178,20 +187,21 @@ async fn run(sockets: usize, messages: usize) {
     phase.send(Phase::Stop).unwrap();
 }
 
-#[derive(Default)]
 struct Figures {
+    read: Mutex<Histogram<u64>>,
+    answered: Mutex<Histogram<u64>>,
     frames: AtomicU64,
     confirmed: AtomicU64,
     refused: AtomicU64,
     lost: AtomicU64,
 }
 
-fn histogram() -> SyncHistogram<u64> {
-    Histogram::new_with_bounds(1, 60_000_000, 3).unwrap().into_sync()
+fn histogram() -> Mutex<Histogram<u64>> {
+    Mutex::new(Histogram::new_with_bounds(1, 60_000_000, 3).unwrap())
 }
 
-fn report(what: &str, count: &AtomicU64, seconds: f64, delays: &mut SyncHistogram<u64>, cpu: f64) {
-    delays.refresh_timeout(Duration::from_secs(1));
+fn report(what: &str, count: &AtomicU64, seconds: f64, delays: &Mutex<Histogram<u64>>, cpu: f64) {
+    let delays = delays.lock().unwrap();
     let at = |share| delays.value_at_quantile(share) as f64 / 1000.0;
     println!(
         "{what}: {:.0} a second, delay p50 {:.1} ms, p99 {:.1} ms, server {:.2} cores",
@@ -229,8 +239,6 @@ struct Viewer {
     every: Duration,
     phases: watch::Receiver<Phase>,
     figures: Arc<Figures>,
-    read: Recorder<u64>,
-    answered: Recorder<u64>,
 }
 
 impl Viewer {
@@ -284,7 +292,7 @@ impl Viewer {
         }
     }
 
-    fn hear(&mut self, text: &str, phase: Phase, sent: &mut Option<Instant>) {
+    fn hear(&self, text: &str, phase: Phase, sent: &mut Option<Instant>) {
         if text.contains("\"t\":\"batch\"") {
             self.figures.frames.fetch_add(1, Relaxed);
             if phase == Phase::Read
@@ -295,12 +303,15 @@ impl Viewer {
             {
                 let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_micros();
                 let delay = u64::try_from(now).unwrap().saturating_sub(at * 1000);
-                self.read.record(delay.max(1)).ok();
+                self.figures.read.lock().unwrap().record(delay.max(1)).ok();
             }
         } else if text.contains("\"confirmed\"") {
             self.figures.confirmed.fetch_add(1, Relaxed);
             if let Some(sent) = sent.take() {
-                self.answered
+                self.figures
+                    .answered
+                    .lock()
+                    .unwrap()
                     .record(u64::try_from(sent.elapsed().as_micros()).unwrap().max(1))
                     .ok();
             }
