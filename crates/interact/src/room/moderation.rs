@@ -7,7 +7,7 @@ use crate::op::{Ask, Op};
 use crate::rates::Class;
 use crate::{Bind, Body, By, Event, Id, Mode, Record, Refusal, Viewer};
 
-/// So many viewers have to object before a message waits for a moderator.
+/// So many viewers have to object before a message is taken away.
 const REPORTS: usize = 3;
 /// The slowest that slow mode goes: an hour.
 const SLOWEST_MS: u64 = 3_600_000;
