@@ -117,7 +117,7 @@ async fn run(sockets: usize, messages: usize) {
         Client::builder(TokioExecutor::new()).build_http();
     let mut tokens = Vec::with_capacity(sockets);
     for _ in 0..sockets {
-        tokens.push(session(&client, &server).await);
+        tokens.push(token(&client, &server).await);
     }
     let (before, _) = server.cost();
     let (phase, phases) = watch::channel(Phase::Idle);
@@ -212,15 +212,11 @@ fn report(what: &str, count: &AtomicU64, seconds: f64, delays: &Mutex<Histogram<
     );
 }
 
-async fn session(client: &Client<HttpConnector, Full<bytes::Bytes>>, server: &Server) -> String {
-    loop {
-        let answer =
-            post(client, &format!("http://{}/api/v1/session", server.http), &Value::Null).await;
-        match answer["token"].as_str() {
-            Some(token) => return token.to_owned(),
-            None => sleep(Duration::from_millis(200)).await,
-        }
-    }
+/// From the operator's listener: sessions of one address are limited.
+async fn token(client: &Client<HttpConnector, Full<bytes::Bytes>>, server: &Server) -> String {
+    let asked = json!({"role": "viewer", "stream": "a", "expires": 3600});
+    let answer = post(client, &format!("http://{}/api/v1/tokens", server.ops), &asked).await;
+    answer["token"].as_str().expect("a token").to_owned()
 }
 
 async fn post(
