@@ -136,11 +136,13 @@ async fn ten_thousand_parked_requests_are_woken_and_a_hundred_thousand_cancelled
     let mut publisher = published();
     let server = Server::start(&publisher).await;
     let mut players = Player::crowd(&server, Wire::Http2, 10_000).await;
+    // A hundred streams in each connection. A connection is counted before its task is there, so
+    // that all tasks are there is told by an answer over the last one.
+    assert_eq!(players.last_mut().unwrap().get(PLAYLIST).await.status, 200);
+    assert_eq!(server.figures.connections().open(), PARKED / 100);
     let mut park = |target: &str| -> Vec<_> {
         players.iter_mut().map(|player| tokio::spawn(player.send("GET", target, &[]))).collect()
     };
-    // A hundred streams in each connection.
-    until(|| server.figures.connections().open() == PARKED / 100).await;
     let runtime = tokio::runtime::Handle::current().metrics();
     let tasks = runtime.num_alive_tasks();
     for _ in 0..10 {
