@@ -48,7 +48,10 @@ const CODE: Duration = Duration::from_secs(600);
 const CODES: usize = 256;
 /// Sessions made for one address in a second: a school sits behind one.
 const SESSIONS: u32 = 100;
-/// Sockets of one address, and in all.
+/// Sessions made in a second for all whose address is not known: a whole audience sits behind a cache that
+/// names nobody.
+const SESSIONS_OF_UNKNOWN: u32 = 2000;
+/// Sockets of one address that is known, and in all.
 const SOCKETS_OF_ONE: usize = 4096;
 const SOCKETS: usize = 16_384;
 
@@ -234,7 +237,7 @@ impl Rooms {
         }
         let count = sessions.each.entry(client).or_default();
         *count += 1;
-        *count <= SESSIONS
+        *count <= if client.is_some() { SESSIONS } else { SESSIONS_OF_UNKNOWN }
     }
 }
 
@@ -273,7 +276,8 @@ impl Seats {
         let mut taken = lock(&self.taken);
         let (all, each) = &mut *taken;
         let of_one = each.entry(client).or_default();
-        if *all >= SOCKETS || *of_one >= SOCKETS_OF_ONE {
+        // Who is not known is many: viewers behind a cache that names nobody.
+        if *all >= SOCKETS || (client.is_some() && *of_one >= SOCKETS_OF_ONE) {
             return None;
         }
         *of_one += 1;

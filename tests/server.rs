@@ -33,3 +33,5 @@ mod source;
 mod strangers;
 #[path = "server/tls.rs"]
 mod tls;
+#[path = "server/votes.rs"]
+mod votes;

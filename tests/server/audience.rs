@@ -1,13 +1,10 @@
 //! The audience of a real server: sockets, ops, crashes, and what the media carries.
 
-use std::collections::BTreeSet;
-use std::thread;
-
 use serde_json::{Value, json};
 
 use super::harness::{Server, open_stream, until};
 use super::player::Master;
-use super::socket::{Viewer, operate, session, token, try_post};
+use super::socket::{Viewer, operate, session, token};
 use super::source::{Sender, usual};
 
 #[test]
@@ -67,80 +64,6 @@ fn who_comes_back_misses_nothing_and_gets_nothing_twice() {
     assert_eq!(Viewer::rejoin(&server, "a", None, &other).welcome["resume"], "snapshot");
     server.stop();
     assert_eq!(back.frame("bye")["code"], "server.stopping");
-}
-
-/// Votes of many voters while the server is killed over and over: each that was confirmed is there
-/// once, whoever repeats an op without an answer is counted once.
-#[test]
-fn every_confirmed_vote_is_there_once_whatever_kills_the_server() {
-    const VOTERS: usize = 60;
-    let mut server = Server::start(&open_stream("a", ""));
-    let tokens: Vec<_> = (0..VOTERS).map(|_| session(&server)).collect();
-    let host = token(&server, "host", "a");
-    let open = json!({"op_id": "open", "kind": "poll.open", "body": {"question": "q", "options": ["a", "b", "c"], "change_vote": true}});
-    let (status, opened) = operate(&server, "a", &host, &open);
-    assert_eq!(status, 200, "{opened}");
-    let poll = opened["id"].clone();
-    let vote = |voter: usize| json!({"op_id": format!("vote-{voter}"), "kind": "poll.vote", "body": {"poll": poll, "options": [(voter % 3 + 1).to_string()]}});
-    let mut confirmed: BTreeSet<usize> = BTreeSet::new();
-    for round in 0..4 {
-        let http = server.http;
-        #[expect(
-            clippy::needless_collect,
-            reason = "all are on their way before the server is killed"
-        )]
-        let voters: Vec<_> = tokens
-            .iter()
-            .enumerate()
-            // Most are not confirmed yet; some that are vote again all the same.
-            .filter(|(voter, _)| !confirmed.contains(voter) || voter % 5 == round)
-            .map(|(voter, token)| {
-                let (bearer, op) =
-                    (format!("Authorization: Bearer {token}"), vote(voter).to_string());
-                thread::spawn(move || {
-                    let answer = try_post(http, "/api/v1/streams/a/ops", &[&bearer], &op)?;
-                    let value: Value = serde_json::from_slice(&answer.body).ok()?;
-                    (value["state"] == "confirmed").then_some(voter)
-                })
-            })
-            .collect();
-        // In the middle of it: when some tens of connections are under way.
-        if round < 3 {
-            server.kill();
-        }
-        confirmed.extend(voters.into_iter().filter_map(|voter| voter.join().unwrap()));
-        if round < 3 {
-            server = server.start_again();
-        }
-        let welcome = Viewer::join(&server, "a", None).welcome;
-        let counted = welcome["state"]["polls"][0]["voters"].as_u64().unwrap();
-        assert!(
-            counted >= confirmed.len() as u64,
-            "{counted} counted, {} confirmed",
-            confirmed.len()
-        );
-    }
-    assert_eq!(confirmed.len(), VOTERS);
-    let close = json!({"op_id": "close", "kind": "poll.close", "body": {"poll": poll}});
-    assert_eq!(operate(&server, "a", &host, &close).0, 200);
-    let result = Viewer::join(&server, "a", None).event_or_state("poll.result");
-    let votes: Vec<_> = result["options"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|it| it["votes"].as_u64().unwrap())
-        .collect();
-    assert_eq!((votes, &result["voters"]), (vec![20, 20, 20], &json!(60)));
-}
-
-impl Viewer {
-    /// The poll's final count, however it is told.
-    fn event_or_state(&mut self, kind: &str) -> Value {
-        match &self.welcome["state"]["polls"][0] {
-            poll if poll["state"] == "closed" => poll.clone(),
-            _ => self.event(kind)["body"].clone(),
-        }
-    }
 }
 
 #[test]
