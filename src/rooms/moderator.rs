@@ -81,10 +81,11 @@ impl Moderator {
         })
     }
 
-    /// Asks about `text`; [`Moderator::judged`] has the answer, sooner or later.
-    pub(super) fn ask(&self, who: Viewer, op: Op, text: &str) {
+    /// Asks about `text`, unless there is no `time` for it; [`Moderator::judged`] has the answer, sooner or
+    /// later.
+    pub(super) fn ask(&self, who: Viewer, op: Op, text: &str, time: bool) {
         let to = self.judged.0.clone();
-        let paused = self.paused.is_some_and(|until| Instant::now() < until);
+        let paused = !time || self.paused.is_some_and(|until| Instant::now() < until);
         let Some(place) =
             (!paused).then(|| Arc::clone(&self.free).try_acquire_owned().ok()).flatten()
         else {

@@ -343,7 +343,7 @@ impl Task {
             Reply::Ask(text) => {
                 self.in_flight.insert(key, Waiting { kind, since: Instant::now(), to: vec![to] });
                 if let Some(moderator) = &self.moderator {
-                    moderator.ask(who.clone(), op.clone(), &text);
+                    moderator.ask(who.clone(), op.clone(), &text, self.room.overload() == 0);
                 }
             }
         }

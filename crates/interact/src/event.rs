@@ -161,6 +161,9 @@ pub enum Mode {
     Followers,
     /// Messages wait for a moderator.
     Hold,
+    /// What the room gives up because more comes in than it can take: a step from 0, nothing, to 4. The
+    /// room alone sets it.
+    Overload,
 }
 
 impl Body {

@@ -15,6 +15,7 @@ mod carriage;
 mod event;
 mod filter;
 mod op;
+mod overload;
 mod poll;
 mod rates;
 mod refusal;

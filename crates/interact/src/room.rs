@@ -20,11 +20,12 @@ pub use self::outcome::{Answer, Commit, OpKey, Reply, Standing};
 use crate::audit::Deed;
 use crate::filter::Filter;
 use crate::op::{Ask, Op};
+use crate::overload::Overload;
 use crate::poll::{Poll, PollState};
 use crate::rates::{Class, Rates};
 use crate::state::State;
 use crate::text;
-use crate::{Bind, Body, By, Event, Id, Media, Record, Refusal, Settings, Viewer};
+use crate::{Bind, Body, By, Event, Id, Media, Mode, Record, Refusal, Settings, Viewer};
 
 /// Answers that are kept here; older ones the disk still has.
 const KEPT_ANSWERS: usize = 10_000;
@@ -51,6 +52,7 @@ pub struct Room {
     ranks: BTreeMap<Id, ()>,
     ranked_at: i64,
     last_texts: HashMap<Id, (String, i64)>,
+    overload: Overload,
     swept_at: i64,
 }
 
@@ -84,6 +86,7 @@ impl Room {
             ranks: BTreeMap::new(),
             ranked_at: 0,
             last_texts: HashMap::new(),
+            overload: Overload::default(),
             swept_at: 0,
         }
     }
@@ -158,6 +161,25 @@ impl Room {
         let body = Body::StreamState { phase: phase.to_owned() };
         let event = self.event(self.new_id(), body, None, None, now);
         self.note(vec![event]);
+    }
+
+    /// The step of [`Mode::Overload`].
+    #[must_use]
+    pub fn overload(&self) -> u8 {
+        self.state.modes.overload
+    }
+
+    /// Takes, a few times a second, whether more comes in than can be taken. While it does, the room gives
+    /// things up in a fixed order, each announced as [`Mode::Overload`].
+    pub fn handle_load(&mut self, overloaded: bool, now: i64) {
+        let step = self.overload.handle(overloaded, now);
+        // What was given up before a restart is forgotten by it.
+        let stale = (self.state.modes.overload > 0 && self.overload.is_none()).then_some(0);
+        if let Some(step) = step.or(stale).filter(|step| *step != self.state.modes.overload) {
+            let body = Body::ModeChanged { mode: Mode::Overload, value: step.into() };
+            let event = self.event(self.new_id(), body, None, None, now);
+            self.note(vec![event]);
+        }
     }
 
     /// A part is composed, or its time has come without media: reactions so far are told.

@@ -142,6 +142,9 @@ pub struct Modes {
     pub followers: bool,
     /// As [`Mode::Hold`].
     pub hold: bool,
+    /// As [`Mode::Overload`].
+    #[serde(default)]
+    pub overload: u8,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -350,6 +353,9 @@ impl State {
             Mode::Emoji => self.modes.emoji = on,
             Mode::Followers => self.modes.followers = on,
             Mode::Hold => self.modes.hold = on,
+            Mode::Overload => {
+                self.modes.overload = value.as_u64().map_or(0, |step| step.try_into().unwrap_or(0));
+            }
         }
     }
 

@@ -1,9 +1,10 @@
 //! Where the media stands, and what is due.
 
 use nowcast_interact::Media;
+use tracing::warn;
 
 use super::super::now_ms;
-use super::{LEADS, Task};
+use super::{LEADS, MAILBOX, Task};
 use crate::flow::{Phase, Position};
 
 impl Task {
@@ -50,9 +51,21 @@ impl Task {
         }
     }
 
+    /// A mailbox that fills up shows that more comes in than the room, or the disk behind it, can take.
+    fn note_load(&mut self, now: i64) {
+        let before = self.room.overload();
+        self.room.handle_load(self.mailbox.len() > MAILBOX / 4, now);
+        let step = self.room.overload();
+        if step > before {
+            let stream = self.stream.name.as_str();
+            warn!(stream, step, "more is written than the room can take: it gives something up");
+        }
+    }
+
     pub(super) fn handle_tick(&mut self) {
         let now = now_ms();
         self.room.handle_timeout(now);
+        self.note_load(now);
         if self.stream.cues.position().borrow().is_none() {
             self.room.handle_part(now);
             self.room.cut_tick();

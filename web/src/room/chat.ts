@@ -18,6 +18,15 @@ const MODES: [mode: 'locked' | 'emoji' | 'followers' | 'hold', text: string][] =
   ['hold', 'Messages wait for a moderator.'],
 ];
 
+/** What viewers notice of each step of an overload. */
+const BUSY: (string | undefined)[] = [
+  undefined,
+  undefined,
+  'Much is being written: links wait for a moderator.',
+  'Much is being written: one message every 10 s, and links wait for a moderator.',
+  'Much is being written: only people with a name may write for now.',
+];
+
 /** What a host or moderator may do with a line besides. */
 export type LineActions = (event: RoomEvent) => HTMLElement[];
 
@@ -226,6 +235,8 @@ export class Chat {
     const { modes } = this.#room.state;
     const texts = MODES.filter(([mode]) => modes[mode]).map(([, text]) => text);
     if (modes.slow > 0) texts.push(`Slow mode: one message every ${Math.ceil(modes.slow / 1000)} s.`);
+    const busy = BUSY[modes.overload];
+    if (busy !== undefined) texts.push(busy);
     this.#mode.hidden = texts.length === 0;
     say(this.#mode, texts.join(' '));
     const exempt = this.#room.role !== undefined && this.#room.role !== 'viewer';

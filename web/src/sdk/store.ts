@@ -7,7 +7,7 @@ const CHAT = 200;
 const ANNOUNCEMENTS = 20;
 
 export function emptyState(): RoomState {
-  const modes = { slow: 0, locked: false, emoji: false, followers: false, hold: false };
+  const modes = { slow: 0, locked: false, emoji: false, followers: false, hold: false, overload: 0 };
   return { media: null, polls: [], questions: [], announcements: [], pinned: null, modes, chat: [] };
 }
 

@@ -80,6 +80,8 @@ export interface Modes {
   emoji: boolean;
   followers: boolean;
   hold: boolean;
+  /** What the room gives up because too much is written: 0, nothing, to 4. */
+  overload: number;
 }
 
 /** A poll's count. */

@@ -8,7 +8,7 @@ use crate::filter::Verdict;
 use crate::op::{Ask, Op};
 use crate::rates::Class;
 use crate::state::Held;
-use crate::{Body, By, Event, Id, Record, Refusal, Viewer, text};
+use crate::{Body, By, Event, Id, Record, Refusal, Viewer, overload, text};
 
 /// The same text again within this time is taken for a slip or a flood, in milliseconds.
 const SAME_TEXT_MS: i64 = 30_000;
@@ -31,7 +31,9 @@ impl Room {
             self.check_speech(who, &text, now)?;
         }
         self.take(who, Class::Chat, now)?;
-        let slow = i64::try_from(self.state.modes.slow).unwrap_or(i64::MAX);
+        let modes = &self.state.modes;
+        let least = if modes.overload >= 3 { overload::SLOW_MS } else { 0 };
+        let slow = i64::try_from(modes.slow.max(least)).unwrap_or(i64::MAX);
         if slow > 0 && !exempt {
             self.rates.take_by(&who.id, Class::Slow, slow, 1, now).map_err(|wait| {
                 let message = format!("Slow mode: one message every {} s.", slow / 1000);
@@ -111,9 +113,11 @@ impl Room {
             return Ok(None);
         }
         match self.filter.judge(text) {
-            Verdict::Allow => {
-                Ok(self.state.modes.hold.then_some(Cow::Borrowed("every message waits")))
+            Verdict::Allow if self.state.modes.hold => Ok(Some("every message waits".into())),
+            Verdict::Allow if self.state.modes.overload >= 2 && text::has_link(text) => {
+                Ok(Some("a link, while more is written than can be looked at".into()))
             }
+            Verdict::Allow => Ok(None),
             Verdict::Hold(why) => Ok(Some(why)),
             Verdict::Block(why) => Err(blocked(&why)),
         }
@@ -138,7 +142,7 @@ impl Room {
             let hint = "Keep your text: moderators open the chat again.";
             return Err(Refusal::new("mode.locked", "Only moderators write just now.", hint));
         }
-        if modes.followers && who.anonymous {
+        if (modes.followers || modes.overload >= 4) && who.anonymous {
             let hint = "Sign in, and send it again.";
             return Err(Refusal::new("mode.followers", "Only known viewers write just now.", hint));
         }

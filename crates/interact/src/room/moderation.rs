@@ -61,6 +61,7 @@ impl Room {
             Ask::SetMode { mode, value } => {
                 let legal = match mode {
                     Mode::Slow => value.as_u64().is_some_and(|slow| slow <= SLOWEST_MS),
+                    Mode::Overload => false,
                     _ => value.is_boolean(),
                 };
                 if !legal {

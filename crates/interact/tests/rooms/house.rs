@@ -84,6 +84,14 @@ impl House {
         self.commit();
     }
 
+    /// So long there is more to do than can be done, or there is not.
+    pub(crate) fn load(&mut self, overloaded: bool, millis: i64) {
+        self.room.handle_load(overloaded, self.now);
+        self.later(millis);
+        self.room.handle_load(overloaded, self.now);
+        self.commit();
+    }
+
     pub(crate) fn events(&self) -> Vec<Arc<Event>> {
         let event = |record: &Record| match record {
             Record::Event(event) => Some(Arc::clone(event)),

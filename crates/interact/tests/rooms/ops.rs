@@ -223,3 +223,43 @@ fn a_verdict_from_elsewhere_decides_once_and_respects_what_happened_meanwhile() 
         "confirmed"
     );
 }
+
+#[test]
+fn an_overload_gives_things_up_in_a_fixed_order_and_tells_each_step() {
+    let mut house = House::with_picture(0);
+    let (known, anonymous) = (Viewer { anonymous: false, ..viewer("known") }, viewer("anonymous"));
+    let mut number = 0;
+    let mut say = |house: &mut House, who: &Viewer, text: &str| {
+        number += 1;
+        house.later(1100);
+        let op = json!({"op_id": number.to_string(), "kind": "chat.send", "body": {"text": format!("{number}: {text}")}});
+        match house.send(who, &op) {
+            Ok(answer) => answer["state"].as_str().unwrap().to_owned(),
+            Err(refusal) => refusal.code,
+        }
+    };
+    let (link, hello) = ("see example.org/tea", "hello");
+    assert_eq!(say(&mut house, &anonymous, link), "confirmed");
+    let mut met = Vec::new();
+    for step in 1..=4 {
+        house.load(true, if step == 1 { 1000 } else { 0 });
+        assert_eq!(house.last()["body"], json!({"mode": "overload", "value": step}));
+        met.push([&anonymous, &known].map(|who| say(&mut house, who, link)));
+    }
+    let [free, held, slow, names] =
+        ["confirmed", "held", "mode.slow", "mode.followers"].map(str::to_owned);
+    assert_eq!(met[0], [free.clone(), free.clone()]);
+    assert_eq!(met[1], [held.clone(), held.clone()]);
+    // The first message under slow mode still goes.
+    assert_eq!(met[2], [held.clone(), held]);
+    assert_eq!(met[3], [names, slow]);
+    let mode =
+        json!({"op_id": "mode", "kind": "mod.mode", "body": {"mode": "overload", "value": 0}});
+    assert_eq!(house.send(&host(), &mode).unwrap_err().code, "state.invalid");
+    assert_eq!(house.restarted().overload(), 4);
+    // A restart has nothing to do yet, and takes it all back.
+    house.room = house.restarted();
+    house.load(false, 0);
+    assert_eq!(house.last()["body"], json!({"mode": "overload", "value": 0}));
+    assert_eq!(say(&mut house, &anonymous, hello), free);
+}
