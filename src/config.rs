@@ -130,6 +130,8 @@ pub struct Room {
     pub delay: Duration,
     /// Who else judges what the rules allow.
     pub moderator: Option<Moderator>,
+    /// How long it is kept what the audience wrote, and who they were.
+    pub retention: Duration,
 }
 
 /// A server that judges messages.
@@ -153,7 +155,8 @@ impl fmt::Debug for Moderator {
 impl Default for Room {
     fn default() -> Self {
         let rules = Rules { abuse: Policy::Block, ..Rules::default() };
-        Self { anonymous: true, rules, delay: Duration::ZERO, moderator: None }
+        let retention = Duration::from_secs(30 * 86_400);
+        Self { anonymous: true, rules, delay: Duration::ZERO, moderator: None, retention }
     }
 }
 

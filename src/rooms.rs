@@ -108,15 +108,17 @@ impl Rooms {
         if open.contains_key(&stream.name) {
             return Ok(());
         }
-        let restored = self.store.restore(&stream.name, &random::<4>()?)?;
         let config = self.config.load().stream(&stream.name);
+        let room = config.as_ref().map(|config| config.room.clone()).unwrap_or_default();
+        self.store.retire(&stream.name, task::before(room.retention))?;
+        let restored = self.store.restore(&stream.name, &random::<4>()?)?;
         let window = config.as_ref().map_or(Duration::from_secs(60), |config| config.window);
-        let moderator = config.as_ref().and_then(|config| config.room.moderator.as_ref());
+        let moderator = room.moderator.as_ref();
         let networks = &self.config.load().http.webhook_networks;
         let moderator = moderator.map(|it| Moderator::new(stream.name.clone(), it, networks));
         let moderator = moderator.transpose()?;
-        let settings = config.map(|config| settings(&config.room)).unwrap_or_default();
-        let setup = Setup { settings, window, moderator };
+        let setup =
+            Setup { settings: settings(&room), window, retention: room.retention, moderator };
         let (store, figures) = (Arc::clone(&self.store), Arc::clone(&self.figures));
         let handle = task::spawn(Arc::clone(stream), store, setup, restored, figures);
         let room = Room {
@@ -134,8 +136,8 @@ impl Rooms {
     /// moderator stays the one it opened with.
     pub fn configure(&self, stream: &StreamConfig) {
         let room = lock(&self.open).get(&stream.name).cloned();
-        let settings = Box::new(settings(&stream.room));
-        if room.is_some_and(|room| room.mailbox.try_send(task::Message::Set(settings)).is_err()) {
+        let set = task::Message::Set(Box::new(settings(&stream.room)), stream.room.retention);
+        if room.is_some_and(|room| room.mailbox.try_send(set).is_err()) {
             warn!(stream = %stream.name, "the room is busy; send SIGHUP again");
         }
     }

@@ -6,6 +6,8 @@
 mod audit;
 #[path = "origin/client.rs"]
 mod client;
+#[path = "rooms/erase.rs"]
+mod erase;
 #[path = "rooms/figures.rs"]
 mod figures;
 #[path = "rooms/house.rs"]

@@ -24,6 +24,7 @@ pub(super) fn read(section: &mut Section<'_, '_>) -> Room {
         },
         delay: section.duration("host_delay", ["0s", "30s"]).unwrap_or(standard.delay),
         moderator: moderator(section),
+        retention: section.duration("retention", ["1h", "3650d"]).unwrap_or(standard.retention),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Reads a duration: `200ms`, `2s`, `1.5s`, `10min`, `1h`.
+/// Reads a duration: `200ms`, `2s`, `1.5s`, `10min`, `1h`, `30d`.
 ///
 /// # Errors
 /// A sentence that says what to write.
@@ -13,6 +13,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         "s" => 1.0,
         "min" => 60.0,
         "h" => 3600.0,
+        "d" => 86_400.0,
         _ => f64::NAN,
     };
     number
@@ -20,7 +21,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         .ok()
         .map(|number| number * scale)
         .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-        .ok_or_else(|| format!("\"{text}\" is no duration; write a number and its unit: \"200ms\", \"2s\", \"10min\", \"1h\""))
+        .ok_or_else(|| format!("\"{text}\" is no duration; write a number and its unit: \"200ms\", \"2s\", \"10min\", \"1h\", \"30d\""))
 }
 
 /// Writes a duration the way [`duration`] reads it.

@@ -9,7 +9,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
-use nowcast_interact::{Op, Refusal, Role, Viewer};
+use nowcast_interact::{Id, Op, Refusal, Role, Viewer};
 use serde_json::{Value as Json, json};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
@@ -85,6 +85,13 @@ impl Room {
     }
 
     /// How the room stands, for the operator.
+    /// Takes a person out of everything.
+    pub(super) async fn erase(&self, who: Id) -> Option<Json> {
+        let (to, done) = oneshot::channel();
+        self.mailbox.send(Message::Erase(who, to)).await.ok()?;
+        done.await.ok()
+    }
+
     pub(super) async fn look(&self) -> Option<Json> {
         let (to, state) = oneshot::channel();
         self.mailbox.send(Message::Look(to)).await.ok()?;

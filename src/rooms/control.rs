@@ -28,7 +28,7 @@ struct Mint {
 }
 
 impl Rooms {
-    /// Answers `POST /api/v1/streams/STREAM/ops` and `…/studio`, `GET …/room` and `…/audit`, `POST /api/v1/tokens`.
+    /// Answers `POST /api/v1/streams/STREAM/ops`, `…/erase` and `…/studio`, `GET …/room` and `…/audit`, `POST /api/v1/tokens`.
     ///
     /// # Errors
     /// The request is for somebody else.
@@ -44,7 +44,7 @@ impl Rooms {
         let Some((name, verb)) = of_stream else { return Err(request) };
         if !matches!(
             (request.method(), verb),
-            (&Method::POST, "ops" | "studio") | (&Method::GET, "room" | "audit")
+            (&Method::POST, "ops" | "erase" | "studio") | (&Method::GET, "room" | "audit")
         ) {
             return Err(request);
         }
@@ -77,6 +77,25 @@ impl Rooms {
                 Ok(code) => answer::json(StatusCode::OK, "no-store", &json!({"code": code})),
                 Err(fault) => answer::say(StatusCode::SERVICE_UNAVAILABLE, &format!("{fault}.")),
             },
+            "erase" => {
+                let asked: Json = match body_json(request).await {
+                    Ok(asked) => asked,
+                    Err(refusal) => return Ok(refusal),
+                };
+                let Some(who) = asked["viewer"].as_str() else {
+                    let sentence = "Say whom: {\"viewer\": \"ID\"}.";
+                    return Ok(answer::say(StatusCode::BAD_REQUEST, sentence));
+                };
+                match room.erase(who.into()).await {
+                    Some(done) if done["erased"].is_string() => {
+                        answer::json(StatusCode::OK, "no-store", &done)
+                    }
+                    _ => answer::say(
+                        StatusCode::SERVICE_UNAVAILABLE,
+                        "Nobody was taken out, as the journal cannot be changed: look at the log, and ask again.",
+                    ),
+                }
+            }
             _ => {
                 let mut ask: Json = match body_json(request).await {
                     Ok(ask) => ask,

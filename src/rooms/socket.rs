@@ -34,6 +34,8 @@ const HELLO: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(10);
 /// A sign of life is asked for so often; who gives none for twice as long is gone.
 const PING: Duration = Duration::from_secs(25);
+/// So long before the end of a token its viewer is told.
+const EXPIRING: Duration = Duration::from_secs(60);
 /// Frames of a viewer a second, and how many may come at once.
 const RATE: (f64, f64) = (20.0, 60.0);
 
@@ -213,7 +215,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<'_, S> {
         let mut ping = interval_at(Instant::now() + PING, PING);
         let mut heard = Instant::now();
         let far = Instant::now() + Duration::from_secs(31_536_000);
-        let mut expiry = pin!(sleep_until(until.unwrap_or(far)));
+        let end = until.unwrap_or(far);
+        let mut expiry = pin!(sleep_until(end));
+        let mut warned = end.checked_sub(EXPIRING).is_none_or(|at| at <= Instant::now());
+        let mut warning = pin!(sleep_until(if warned { far } else { end - EXPIRING }));
         loop {
             tokio::select! {
                 message = self.socket.next() => {
@@ -256,6 +261,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Talk<'_, S> {
                     }
                     let sent = timeout(PATIENCE, self.socket.send(WsMessage::Ping(Vec::new().into()))).await;
                     sent.map_err(|_| End::Gone)??;
+                }
+                () = &mut warning, if !warned => {
+                    warned = true;
+                    let hint = "Get another one, and connect again with it.";
+                    let notice = Refusal::new("auth.expiring", "Your token ends in a minute.", hint);
+                    send(self.socket, wire::nack(None, &notice).to_string().into()).await?;
                 }
                 () = &mut expiry => {
                     let bye = wire::bye("auth.expired", "Your token has come to its end.", Some(0));

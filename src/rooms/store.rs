@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use nowcast_interact::audit::{Head, Row};
-use nowcast_interact::{Answer, Commit, OpKey, Record};
+use nowcast_interact::{Answer, Commit, Eraser, Id, OpKey, Record};
 use redb::backends::FileBackend;
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 use tokio::sync::mpsc;
@@ -130,17 +130,86 @@ impl Store {
             transaction.commit()?;
             return Ok(Restored { epoch: epoch.to_owned(), records: Vec::new(), next: 0 });
         };
+        let entries = self.entries(room)?;
+        let next = entries.last().map_or(0, |(number, _)| number + 1);
+        let records = entries.into_iter().flat_map(|(_, records)| records).collect();
+        Ok(Restored { epoch, records, next })
+    }
+
+    /// Takes one person out of a room's journal, who may remain there as `alias`, and the answers they got.
+    pub(super) fn erase(&self, room: &StreamName, id: &Id, alias: &Id) -> Result<()> {
+        let eraser = Eraser::Person { id: Arc::clone(id), alias: Arc::clone(alias) };
+        let quoted = serde_json::to_string(id)?;
+        let tells = |row: &[u8]| str::from_utf8(row).is_ok_and(|row| row.contains(&quoted));
+        self.rewrite(room, usize::MAX, &eraser, tells)?;
+        let transaction = self.database.begin_write()?;
+        let others = |(of, person, _): (&str, &str, &str)| of != room.as_str() || *person != **id;
+        transaction.open_table(ANSWERS)?.retain(|key, _| others(key))?;
+        transaction.commit()?;
+        Ok(())
+    }
+
+    /// Takes the audience out of what a room's journal has from before `before`, in Unix milliseconds.
+    pub(super) fn retire(&self, room: &StreamName, before: i64) -> Result<()> {
+        let entries = self.entries(room)?;
+        let entries = entries.iter().map(|(_, records)| records.as_slice());
+        let (eraser, old) = Eraser::audience(entries, before);
+        self.rewrite(room, old, &eraser, |_| true)
+    }
+
+    /// Rewrites the first `count` entries of a room's journal, of those that `concern` the eraser. What is
+    /// written meanwhile comes after them.
+    fn rewrite(
+        &self,
+        room: &StreamName,
+        count: usize,
+        eraser: &Eraser,
+        concern: impl Fn(&[u8]) -> bool,
+    ) -> Result<()> {
+        let room = room.as_str();
+        let mut changes = Vec::new();
+        {
+            let read = self.database.begin_read()?;
+            let journal = read.open_table(JOURNAL)?;
+            for row in journal.range((room, 0)..=(room, u64::MAX))?.take(count) {
+                let (key, row) = row?;
+                if !concern(row.value()) {
+                    continue;
+                }
+                let records: Vec<Record> = serde_json::from_slice(row.value())?;
+                let left: Vec<_> =
+                    records.into_iter().filter_map(|record| eraser.rewrite(record)).collect();
+                let left = serde_json::to_vec(&left)?;
+                if left != row.value() {
+                    changes.push((key.value().1, left));
+                }
+            }
+        }
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let transaction = self.database.begin_write()?;
+        {
+            let mut journal = transaction.open_table(JOURNAL)?;
+            for (number, row) in &changes {
+                journal.insert((room, *number), row.as_slice())?;
+            }
+        }
+        transaction.commit()?;
+        Ok(())
+    }
+
+    fn entries(&self, room: &StreamName) -> Result<Vec<(u64, Vec<Record>)>> {
         let read = self.database.begin_read()?;
         let journal = read.open_table(JOURNAL)?;
-        let (mut records, mut next) = (Vec::new(), 0);
-        for row in journal.range((room.as_str(), 0)..=(room.as_str(), u64::MAX))? {
-            let (key, value) = row?;
-            let of_commit: Vec<Record> = serde_json::from_slice(value.value())
-                .with_context(|| format!("entry {} of the room {room}", key.value().1))?;
-            records.extend(of_commit);
-            next = key.value().1 + 1;
-        }
-        Ok(Restored { epoch, records, next })
+        let rows = journal.range((room.as_str(), 0)..=(room.as_str(), u64::MAX))?;
+        rows.map(|row| {
+            let (key, row) = row?;
+            let number = key.value().1;
+            let records = serde_json::from_slice(row.value());
+            Ok((number, records.with_context(|| format!("entry {number} of the room {room}"))?))
+        })
+        .collect()
     }
 
     /// The answer that an op got within the last day.

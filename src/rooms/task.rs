@@ -3,7 +3,9 @@
 //! Ops come in by its mailbox, what they decide goes to the disk, and what is on the disk goes out: to
 //! sockets, to the media, to the ticks for caches, and as answers to those who asked.
 
+mod erase;
 mod media;
+mod ops;
 mod out;
 mod people;
 
@@ -12,14 +14,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use nowcast_interact::{
-    Carriage, Commit, Event, Id, Op, OpKey, Record, Reply, Room, Settings, Verdict, Viewer,
+    Carriage, Commit, Event, Id, Op, OpKey, Record, Room, Settings, Verdict, Viewer,
 };
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, sleep_until};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
-use super::figures::{Figures, Outcome};
+use super::figures::Figures;
 use super::moderator::{Judged, Moderator};
 use super::store::{Batch, Done, Restored, Store};
 use super::ticks::Ticks;
@@ -46,6 +48,8 @@ const TICK: Duration = Duration::from_millis(250);
 const LEADS: usize = 15;
 /// Messages of a busy chat in one frame; what is left out is in the ticks.
 pub(super) const CHAT_TOGETHER: usize = 60;
+
+pub(super) use self::erase::before;
 
 /// Where answers to a person go.
 pub(super) type Outbox = mpsc::Sender<Out>;
@@ -76,7 +80,9 @@ pub(super) enum Message {
     /// What is going on, as the operator asks it.
     Look(oneshot::Sender<Json>),
     /// From now on.
-    Set(Box<Settings>),
+    Set(Box<Settings>, Duration),
+    /// Take this person out of everything.
+    Erase(Id, oneshot::Sender<Json>),
     /// The stream is no more.
     Close,
 }
@@ -147,6 +153,8 @@ pub(super) struct Task {
     generation: u64,
     mailbox: mpsc::Receiver<Message>,
     done: (mpsc::UnboundedSender<Done>, mpsc::UnboundedReceiver<Done>),
+    /// Batches on their way to the disk.
+    unsettled: usize,
     /// Who waits for an op that is on its way to the disk.
     in_flight: HashMap<OpKey, Waiting>,
     carriage: SharedCarriage,
@@ -163,6 +171,11 @@ pub(super) struct Task {
     leads: VecDeque<i64>,
     figures: Arc<Figures>,
     moderator: Option<Moderator>,
+    /// How long the audience is remembered, and when it was last seen to.
+    retention: Duration,
+    retired_at: Instant,
+    /// Who is to be taken out, and who asked for it.
+    leaving: VecDeque<(Id, oneshot::Sender<Json>)>,
 }
 
 /// What is configured of a room.
@@ -170,6 +183,8 @@ pub(super) struct Setup {
     pub(super) settings: Settings,
     /// How far back the stream's playlists reach.
     pub(super) window: Duration,
+    /// How long what the audience did is kept.
+    pub(super) retention: Duration,
     /// Who else judges messages; [`Settings::moderated`] says whether there is one.
     pub(super) moderator: Option<Moderator>,
 }
@@ -182,7 +197,7 @@ pub(super) fn spawn(
     restored: Restored,
     figures: Arc<Figures>,
 ) -> Handle {
-    let Setup { settings, window, moderator } = setup;
+    let Setup { settings, window, retention, moderator } = setup;
     let (mailbox, messages) = mpsc::channel(MAILBOX);
     let Restored { epoch, records, next } = restored;
     let ticks = Arc::new(Ticks::new(&epoch, Arc::clone(&figures)));
@@ -209,6 +224,7 @@ pub(super) fn spawn(
         generation: 0,
         mailbox: messages,
         done: mpsc::unbounded_channel(),
+        unsettled: 0,
         in_flight: HashMap::new(),
         carriage,
         ticks,
@@ -221,6 +237,9 @@ pub(super) fn spawn(
         leads: VecDeque::new(),
         figures,
         moderator,
+        retention,
+        retired_at: Instant::now(),
+        leaving: VecDeque::new(),
     };
     tokio::spawn(task.run());
     handle
@@ -276,10 +295,15 @@ impl Task {
                 _ = tick.tick() => self.handle_tick(),
             }
             self.commit().await;
+            while let Some((who, to)) = self.leaving.pop_front() {
+                self.erase(who, to).await;
+            }
+            self.retire().await;
         }
     }
 
-    fn set(&mut self, settings: Settings) {
+    fn set(&mut self, settings: Settings, retention: Duration) {
+        self.retention = retention;
         let moderated = self.settings.moderated;
         self.settings = Settings { moderated, ..settings };
         self.room.set_settings(self.settings.clone());
@@ -304,63 +328,12 @@ impl Task {
                 }
                 Message::Leave { who, outbox } => self.leave(&who, &outbox),
                 Message::Look(to) => drop(to.send(self.look())),
-                Message::Set(settings) => self.set(*settings),
+                Message::Set(settings, retention) => self.set(*settings, retention),
+                Message::Erase(who, to) => self.leaving.push_back((who, to)),
                 Message::Close => self.mailbox.close(),
             }
             taken += 1;
             next = (taken < TOGETHER).then(|| self.mailbox.try_recv().ok()).flatten();
-        }
-    }
-
-    fn handle_op(&mut self, who: &Viewer, op: &Op, to: ReplyTo) {
-        let key = (Arc::clone(&who.id), op.op_id.clone());
-        if let Some(waiting) = self.in_flight.get_mut(&key) {
-            waiting.to.push(to);
-            return;
-        }
-        let now = now_ms();
-        if let Some(answer) = self.store.answer(&self.stream.name, &key, now) {
-            self.figures.op(op.ask.kind(), Outcome::Again);
-            return to.answer(&wire::ack(&op.op_id, &answer));
-        }
-        let kind = op.ask.kind();
-        match self.room.handle_op(who, op, now) {
-            Reply::Refused(refusal) => {
-                self.figures.op(kind, Outcome::Refused);
-                to.answer(&wire::nack(Some(&op.op_id), &refusal));
-            }
-            Reply::Counted => {
-                self.figures.op(kind, Outcome::Counted);
-                to.answer(&json!({"t": "ack", "op_id": op.op_id, "state": "counted"}));
-            }
-            Reply::Again(answer) => {
-                self.figures.op(kind, Outcome::Again);
-                to.answer(&wire::ack(&op.op_id, &answer));
-            }
-            Reply::Pending => {
-                self.in_flight.insert(key, Waiting { kind, since: Instant::now(), to: vec![to] });
-            }
-            Reply::Ask(text) => {
-                self.in_flight.insert(key, Waiting { kind, since: Instant::now(), to: vec![to] });
-                if let Some(moderator) = &self.moderator {
-                    moderator.ask(who.clone(), op.clone(), &text, self.room.overload() == 0);
-                }
-            }
-        }
-    }
-
-    /// A moderator elsewhere has judged. Who asked before the room started over was told to ask again.
-    fn handle_verdict(&mut self, who: &Viewer, op: &Op, verdict: &Verdict) {
-        let key = (Arc::clone(&who.id), op.op_id.clone());
-        if !self.in_flight.contains_key(&key) {
-            return;
-        }
-        if let Err(refusal) = self.room.handle_verdict(who, op, verdict, now_ms())
-            && let Some(waiting) = self.in_flight.remove(&key)
-        {
-            self.figures.op(waiting.kind, Outcome::Refused);
-            let nack = wire::nack(Some(&op.op_id), &refusal);
-            waiting.to.into_iter().for_each(|to| to.answer(&nack));
         }
     }
 
@@ -374,6 +347,7 @@ impl Task {
         self.next += commits.len() as u64;
         let room = self.stream.name.clone();
         let generation = self.generation;
+        self.unsettled += 1;
         self.store.write(Batch { room, generation, first, commits, at: now_ms(), done }).await;
     }
 }

@@ -40,6 +40,16 @@ struct Kept {
     to: u64,
 }
 
+impl Kept {
+    fn add(&mut self, tick: u64, events: &[Arc<Event>], text: Compressed) {
+        self.to = self.to.max(events.last().map_or(0, |event| event.seq));
+        self.ticks.push_back((tick, text));
+        if self.ticks.len() > KEPT {
+            self.ticks.pop_front();
+        }
+    }
+}
+
 impl Ticks {
     pub(super) fn new(epoch: &str, figures: Arc<Figures>) -> Self {
         Self {
@@ -51,19 +61,25 @@ impl Ticks {
         }
     }
 
-    /// The ticks of a journal, each as it was: cut where it was cut.
+    /// The ticks of a journal, each as it was: cut where it was cut. They take the place of those that are
+    /// there, and of the snapshots.
     pub(super) fn restore(&self, records: &[Record]) {
         let mut events = Vec::new();
+        let mut kept = Kept::default();
         for record in records {
             match record {
                 Record::Event(event) => events.push(Arc::clone(event)),
                 Record::Tick { tick, to, .. } => {
                     let upto = events.partition_point(|event| event.seq <= *to);
-                    self.add(*tick, &events.drain(..upto).collect::<Vec<_>>());
+                    let events: Vec<_> = events.drain(..upto).collect();
+                    kept.add(*tick, &events, self.text(*tick, &events));
                 }
                 _ => {}
             }
         }
+        let last = kept.ticks.back().map_or(0, |(tick, _)| *tick);
+        *self.kept() = kept;
+        self.last.send_replace(last);
     }
 
     /// A tick is on the disk: it can be asked for from now on.
@@ -73,7 +89,9 @@ impl Ticks {
             .events_after(before)
             .map(|events| events.take_while(|event| event.seq <= to).cloned().collect())
             .unwrap_or_default();
-        self.add(tick, &events);
+        let text = self.text(tick, &events);
+        self.kept().add(tick, &events, text);
+        self.last.send_replace(tick);
         if tick.is_multiple_of(SNAPSHOT) {
             let mut state = room.state();
             state["media"] = serde_json::Value::Null;
@@ -88,20 +106,13 @@ impl Ticks {
         }
     }
 
-    fn add(&self, tick: u64, events: &[Arc<Event>]) {
+    fn text(&self, tick: u64, events: &[Arc<Event>]) -> Compressed {
         let (shown, more) = wire::thinned(events, CHAT_TOGETHER);
         let (from, to) = (events.first().map_or(0, |e| e.seq), events.last().map_or(0, |e| e.seq));
         let text = json!({"v": 1, "epoch": self.epoch, "tick": tick, "from": from, "to": to, "more": more, "events": shown});
         let text = text.to_string();
         self.figures.carried(Carrier::Tick, text.len(), more as u64);
-        let mut kept = self.kept();
-        kept.to = to.max(kept.to);
-        kept.ticks.push_back((tick, Compressed::new(text)));
-        if kept.ticks.len() > KEPT {
-            kept.ticks.pop_front();
-        }
-        drop(kept);
-        self.last.send_replace(tick);
+        Compressed::new(text)
     }
 
     /// The tick of this number.

@@ -55,14 +55,16 @@ fn is_zero(number: &usize) -> bool {
     *number == 0
 }
 
-/// All events but the messages beyond the first `most`, and how many those are.
+/// All events but what was taken out of the journal and the messages beyond the first `most`, and how many
+/// those are.
 pub(super) fn thinned(events: &[Arc<Event>], most: usize) -> (Cow<'_, [Arc<Event>]>, usize) {
-    if events.len() <= most {
+    if events.len() <= most && !events.iter().any(|event| event.body.is_erased()) {
         return (Cow::Borrowed(events), 0);
     }
     let mut messages = 0;
     let kept: Vec<_> = events
         .iter()
+        .filter(|event| !event.body.is_erased())
         .filter(|event| {
             let message = matches!(event.body, Body::ChatMessage { .. });
             messages += usize::from(message);

@@ -18,19 +18,6 @@ fn verify((rows, end): &(Vec<Row>, Head)) -> Result<(), Misfit> {
     rows.iter().try_fold(Head::of("live"), |head, row| head.follow(row))?.is_end(end)
 }
 
-/// What the command says, and its status.
-async fn moderate_audit(house: &House, more: &[&str]) -> (Option<i32>, String) {
-    let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_nowcast"))
-        .args(["moderate", "audit", "live"])
-        .args(more)
-        .env("NOWCAST_OPS_LISTEN", house.ops.to_string())
-        .output()
-        .await
-        .unwrap();
-    let said = [output.stdout, output.stderr].concat();
-    (output.status.code(), String::from_utf8(said).unwrap())
-}
-
 #[tokio::test]
 async fn what_had_an_effect_is_written_and_outlives_the_server() {
     let house = House::open("");
@@ -66,13 +53,19 @@ async fn a_row_that_is_changed_on_the_disk_is_named() {
     for text in ["one", "two", "three"] {
         house.command("announce", json!({"text": text})).await;
     }
-    let (status, said) = moderate_audit(&house, &["--verify"]).await;
+    let (status, said) = house.command_line(&["moderate", "audit", "live", "--verify"]).await;
     assert_eq!(
         (status, said.starts_with("3 rows, each as it was written")),
         (Some(0), true),
         "{said}"
     );
-    assert!(moderate_audit(&house, &[]).await.1.contains("operator (operator)  announce"));
+    assert!(
+        house
+            .command_line(&["moderate", "audit", "live"])
+            .await
+            .1
+            .contains("operator (operator)  announce")
+    );
     let dir = house.close().await;
     {
         let database = Database::open(dir.path().join("rooms.redb")).unwrap();
@@ -86,7 +79,7 @@ async fn a_row_that_is_changed_on_the_disk_is_named() {
     }
     let house = House::open_in(dir, "");
     assert_eq!(verify(&read(&house).await), Err(Misfit::Content(2)));
-    let (status, said) = moderate_audit(&house, &["--verify"]).await;
+    let (status, said) = house.command_line(&["moderate", "audit", "live", "--verify"]).await;
     assert_eq!(status, Some(1));
     assert!(said.contains("row 2 is not as it was written"), "{said}");
 }

@@ -121,6 +121,18 @@ impl House {
         self.dir
     }
 
+    /// What the command says, and its status.
+    pub(crate) async fn command_line(&self, words: &[&str]) -> (Option<i32>, String) {
+        let output = tokio::process::Command::new(env!("CARGO_BIN_EXE_nowcast"))
+            .args(words)
+            .env("NOWCAST_OPS_LISTEN", self.ops.to_string())
+            .output()
+            .await
+            .unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(said).unwrap())
+    }
+
     /// What the operator's listener has.
     pub(crate) async fn look(&self, target: &str) -> Reply {
         Connection::open(self.ops).await.get(target).await

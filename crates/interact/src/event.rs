@@ -176,6 +176,12 @@ impl Body {
         }
     }
 
+    /// Whether it was taken out of the journal.
+    #[must_use]
+    pub const fn is_erased(&self) -> bool {
+        matches!(self, Self::ChatMessage { text, .. } | Self::QaAsked { text } if text.is_empty())
+    }
+
     /// Whether it always belongs to the moment it came in: no host can place it elsewhere.
     pub(crate) const fn is_bound_to_now(&self) -> bool {
         matches!(

@@ -12,6 +12,7 @@
 pub mod audit;
 mod bind;
 mod carriage;
+mod erase;
 mod event;
 mod filter;
 mod op;
@@ -27,6 +28,7 @@ mod who;
 
 pub use bind::{Bind, Media};
 pub use carriage::{Carriage, Counts, CueText, Range, Span};
+pub use erase::Eraser;
 pub use event::{Body, Event, Id, Mode, PollOption, Ranked, Results, Tally};
 pub use filter::{Policy, Rules, Verdict};
 pub use op::{Ask, At, Op};

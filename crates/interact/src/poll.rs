@@ -48,8 +48,10 @@ pub(crate) struct Poll {
     pub(crate) close: Option<Close>,
     pub(crate) revealed: bool,
     pub(crate) rev: u64,
-    /// Each voter's choice; the only truth of the count.
+    /// Each voter's choice; the only truth of the count until there is a result.
     pub(crate) votes: HashMap<Id, Vec<Id>>,
+    /// What everybody was told; who voted may be forgotten since.
+    pub(crate) result: Option<Tally>,
 }
 
 impl Poll {
@@ -65,6 +67,9 @@ impl Poll {
 
     /// The count, its votes shown if asked for.
     pub(crate) fn tally(&self, rev: u64, votes: bool) -> Tally {
+        if let Some(result) = &self.result {
+            return result.clone();
+        }
         let mut options = self.options.clone();
         if votes {
             for option in &mut options {

@@ -31,6 +31,9 @@ use crate::{Bind, Body, By, Event, Id, Media, Mode, Record, Refusal, Settings, V
 const KEPT_ANSWERS: usize = 10_000;
 /// How often the count of a running poll, and the ranks of questions, are told, in milliseconds.
 const TALLY_MS: i64 = 500;
+/// So many refused messages of one viewer in so many milliseconds are a flood, and silence them for as long.
+const FLOOD: u32 = 20;
+const FLOOD_MS: i64 = 60_000;
 /// Different emoji counted at a time; what comes beyond is left out.
 const EMOJI: usize = 64;
 
@@ -53,6 +56,8 @@ pub struct Room {
     ranked_at: i64,
     last_texts: HashMap<Id, (String, i64)>,
     overload: Overload,
+    /// Refused messages of a viewer, and since when they are counted.
+    floods: HashMap<Id, (u32, i64)>,
     swept_at: i64,
 }
 
@@ -87,6 +92,7 @@ impl Room {
             ranked_at: 0,
             last_texts: HashMap::new(),
             overload: Overload::default(),
+            floods: HashMap::new(),
             swept_at: 0,
         }
     }
@@ -200,6 +206,7 @@ impl Room {
             self.swept_at = now;
             self.rates.forget(now);
             self.last_texts.retain(|_, (_, at)| now - *at < 30_000);
+            self.floods.retain(|_, (_, since)| now - *since < FLOOD_MS);
         }
     }
 
@@ -284,10 +291,30 @@ impl Room {
     }
 
     fn take(&mut self, who: &Viewer, class: Class, now: i64) -> Result<(), Refusal> {
-        self.rates.take(&who.id, who.role, class, now).map_err(|wait| {
+        let taken = self.rates.take(&who.id, who.role, class, now);
+        if taken.is_err() && class == Class::Chat {
+            self.note_flood(who, now);
+        }
+        taken.map_err(|wait| {
             let hint = format!("Send it again in {} s.", wait.div_ceil(1000));
             Refusal::new("rate.user", "That was too much at a time.", hint).after(wait)
         })
+    }
+
+    /// Who goes on writing although nothing of it is taken is silent for a while.
+    fn note_flood(&mut self, who: &Viewer, now: i64) {
+        let (refused, since) = self.floods.entry(Arc::clone(&who.id)).or_insert((0, now));
+        if now - *since >= FLOOD_MS {
+            (*refused, *since) = (0, now);
+        }
+        *refused += 1;
+        if *refused >= FLOOD {
+            self.floods.remove(&who.id);
+            let body =
+                Body::ViewerMuted { viewer: Arc::clone(&who.id), until: Some(now + FLOOD_MS) };
+            let event = self.event(self.new_id(), body, None, None, now);
+            self.note(vec![event]);
+        }
     }
 
     /// The earliest place there is; without media, the last one there was.

@@ -207,7 +207,9 @@ impl State {
             }
             Record::Held(held) => {
                 self.held_ever += 1;
-                self.held.insert(held.id.clone(), held.clone());
+                if !held.text.is_empty() {
+                    self.held.insert(held.id.clone(), held.clone());
+                }
             }
             Record::Decided { message } => {
                 self.held.remove(message);
@@ -256,6 +258,7 @@ impl State {
                     revealed: false,
                     rev: 0,
                     votes: Default::default(),
+                    result: None,
                 };
                 self.polls.insert(event.id.clone(), poll);
             }
@@ -269,6 +272,7 @@ impl State {
                     poll.rev = tally.rev;
                     poll.state = PollState::Closed;
                     poll.revealed = true;
+                    poll.result = Some(tally.clone());
                 }
             }
             Body::PollCancelled { poll } => {
@@ -276,6 +280,8 @@ impl State {
                     poll.state = PollState::Cancelled;
                 }
             }
+            // What was taken out of the journal is not there any more.
+            Body::QaAsked { .. } if event.body.is_erased() => {}
             Body::QaAsked { text } => {
                 let question = Question {
                     text: text.clone(),
@@ -315,6 +321,9 @@ impl State {
             Body::ModeChanged { mode, value } => self.set_mode(*mode, value),
             Body::ChatMessage { .. } => {
                 self.messages.insert(event.id.clone(), event.seq);
+                if event.body.is_erased() {
+                    self.removed.insert(event.id.clone());
+                }
             }
             Body::Reactions { .. }
             | Body::QaRanked { .. }

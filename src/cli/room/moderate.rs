@@ -6,7 +6,8 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value as Json, json};
 
 use super::{Asks, Room, duration, millis, print_lines, text};
-use crate::cli::{Failure, print_json};
+use crate::cli::streams::ask_with;
+use crate::cli::{Failure, print, print_json};
 use crate::config::{Config, units};
 
 #[derive(Debug, Subcommand)]
@@ -23,6 +24,13 @@ pub(in crate::cli) enum Moderate {
     Ban(Person),
     /// Let a viewer back in, or speak again.
     Lift(Person),
+    /// Take a viewer out of the room: what they wrote, and who they were, on the disk too. Counts stay.
+    Erase {
+        #[command(flatten)]
+        room: Room,
+        /// The viewer's id.
+        viewer: String,
+    },
     /// List the messages that wait.
     Held(Room),
     /// List what moderators, hosts and the operator did.
@@ -80,6 +88,17 @@ impl Asks for Moderate {
                 let name = mode.to_possible_value();
                 let name = name.as_ref().map(clap::builder::PossibleValue::get_name);
                 (room, "mod.mode", json!({"mode": name, "value": mode.value(value)?}))
+            }
+            Self::Erase { room, viewer } => {
+                let path = format!("/api/v1/streams/{}/erase", room.stream);
+                let asked = json!({"viewer": viewer});
+                let done = ask_with(config, "POST", &path, Some(&asked)).await?;
+                if room.json {
+                    return print_json(&done);
+                }
+                let line =
+                    format!("{viewer} is gone, and {} of what they wrote\n", done["messages"]);
+                return print(line.as_bytes());
             }
             Self::Audit(audit) => return audit.ask(config).await,
             Self::Held(room) => {

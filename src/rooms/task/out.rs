@@ -15,6 +15,7 @@ use super::{CHAT_BYTES, CHAT_TOGETHER, Frame, MESSAGE_BYTES, Out, Task};
 
 impl Task {
     pub(super) fn handle_done(&mut self, done: Done) {
+        self.unsettled -= 1;
         if done.generation != self.generation {
             return;
         }

@@ -48,7 +48,9 @@ impl Task {
         });
         let mut frames = vec![welcome.to_string().into()];
         frames.extend(
-            missed.filter(|missed| !missed.is_empty()).map(|missed| wire::batch(&missed, 0)),
+            missed
+                .filter(|missed| !missed.is_empty())
+                .map(|missed| wire::batch(&wire::thinned(&missed, usize::MAX).0, 0)),
         );
         let is_staff = who.is_some_and(|who| who.role >= Role::Moderator);
         if is_staff {

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use super::{Answer, Room};
+use super::{Answer, Commit, Room};
+use crate::audit::Deed;
 use crate::op::{Ask, Op};
 use crate::rates::Class;
-use crate::{Bind, Body, By, Event, Id, Mode, Record, Refusal, Viewer};
+use crate::{Bind, Body, By, Event, Id, Mode, Record, Refusal, Role, Viewer};
 
 /// So many viewers have to object before a message is taken away.
 const REPORTS: usize = 3;
@@ -77,6 +78,40 @@ impl Room {
         let records: Vec<_> = decided.into_iter().chain([record]).collect();
         let answer = self.confirmed(&records);
         Ok((records, answer))
+    }
+
+    /// Takes what somebody wrote off every screen; they are `alias` in what is written of it. Answers with
+    /// how much that was. What the journal has of them is for [`Eraser`](crate::Eraser).
+    pub fn take_out(&mut self, who: &Id, alias: &Id, now: i64) -> usize {
+        let theirs = |by: &Option<By>| by.as_ref().is_some_and(|by| by.id == *who);
+        let messages = self.state.events.iter().filter(|event| {
+            matches!(event.body, Body::ChatMessage { .. })
+                && theirs(&event.by)
+                && !self.state.removed.contains(&event.id)
+        });
+        let messages = messages.map(|event| Body::ChatRemoved { message: Arc::clone(&event.id) });
+        let questions = self.state.questions.iter().filter(|(_, asked)| theirs(&asked.by));
+        let questions =
+            questions.map(|(id, _)| Body::QaAnswered { question: Arc::clone(id), dismissed: true });
+        let bodies: Vec<_> = messages.chain(questions).collect();
+        for body in &bodies {
+            let id = match body {
+                Body::ChatRemoved { message } => Arc::clone(message),
+                _ => self.new_id(),
+            };
+            let event = self.event(id, body.clone(), None, None, now);
+            self.note(vec![event]);
+        }
+        let deed = Deed {
+            who: "operator".into(),
+            name: None,
+            role: Role::Operator,
+            kind: "erase".to_owned(),
+            body: serde_json::json!({"viewer": alias}).to_string(),
+            at: now,
+        };
+        self.commits.push_back(Commit { deed: Some(deed), ..Commit::default() });
+        bodies.len()
     }
 
     pub(super) fn report(

@@ -151,6 +151,61 @@ proptest! {
         }
     }
 
+    /// Nothing that is left of the journal tells of who was taken out of it, or what they wrote; all else
+    /// is as it was, every count included.
+    #[test]
+    fn who_is_taken_out_leaves_only_counts(acts in acts(), whose in proptest::option::of(0_u8..8)) {
+        let mut house = House::with_picture(600);
+        play(&mut house, &acts);
+        // All that is counted is told, but for polls that nobody closes or reveals.
+        house.later(60_000);
+        house.later(60_000);
+        let eraser = match whose {
+            Some(who) => Eraser::Person { id: format!("v{who}").into(), alias: "gone-1".into() },
+            None => {
+                let entries: Vec<_> = house.disk.iter().cloned().map(|record| vec![record]).collect();
+                let (eraser, old) = Eraser::audience(entries.iter().map(Vec::as_slice), house.now + 1);
+                prop_assert_eq!(old, entries.len());
+                eraser
+            }
+        };
+        let theirs = |event: &&Arc<Event>| event.by.as_ref().is_some_and(|by| match whose {
+            Some(who) => *by.id == *format!("v{who}"),
+            None => by.role == Role::Viewer,
+        });
+        let said: Vec<_> = house.events().iter().filter(theirs).map(|event| event.id.clone()).collect();
+        let before = house.restarted().state();
+        let events = house.events();
+        let ends = |event: &Event| matches!(event.body, Body::PollResult(_) | Body::PollCancelled { .. });
+        let ended = events.iter().filter(|event| ends(event)).count();
+        let open = before["polls"].as_array().unwrap().len() > ended;
+        house.disk = house.disk.drain(..).filter_map(|record| eraser.rewrite(record)).collect();
+        let text = json!(house.disk).to_string();
+        let told = |who: u8| text.contains(&format!("\"v{who}\""));
+        match whose {
+            Some(who) => prop_assert!(!told(who), "{text}"),
+            None => prop_assert!(open || !(0..8).any(told), "{text}"),
+        }
+        let after = house.restarted().state();
+        // A poll that was withdrawn has no result to keep.
+        let counted = |state: &Json| -> Vec<Json> {
+            let polls = state["polls"].as_array().unwrap().iter();
+            polls.filter(|poll| poll["state"] != "cancelled").cloned().collect()
+        };
+        prop_assert_eq!(counted(&after), counted(&before));
+        prop_assert_eq!(&after["modes"], &before["modes"]);
+        let kept: Vec<_> = before["chat"].as_array().unwrap().iter().filter(|event| {
+            !said.iter().any(|id| event["id"] == **id)
+        }).cloned().collect();
+        // Fewer messages leave room for older ones.
+        prop_assert!(after["chat"].as_array().unwrap().ends_with(&kept));
+        for event in house.events().iter().filter(|event| said.contains(&event.id)) {
+            prop_assert!(event.body.text().is_none_or(str::is_empty));
+        }
+        let seqs: Vec<_> = house.events().iter().map(|event| event.seq).collect();
+        prop_assert!(seqs.into_iter().eq(1..=house.room.seq()));
+    }
+
     /// A part's bytes stay within its budget whatever the crowd does, nobody is heard twice in it, and
     /// over many parts authors are heard equally often.
     #[test]

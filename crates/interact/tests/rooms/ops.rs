@@ -263,3 +263,23 @@ fn an_overload_gives_things_up_in_a_fixed_order_and_tells_each_step() {
     assert_eq!(house.last()["body"], json!({"mode": "overload", "value": 0}));
     assert_eq!(say(&mut house, &anonymous, hello), free);
 }
+
+#[test]
+fn who_writes_on_although_nothing_is_taken_is_silent_for_a_minute() {
+    let mut house = House::with_picture(0);
+    let flood = viewer("flood");
+    let refusals: Vec<_> = (0..40)
+        .filter_map(|number| {
+            house.later(50);
+            let said = house.ask(&flood, "chat.send", json!({"text": format!("n{number}")}));
+            said.err().map(|refusal| (refusal.code, refusal.retry_after_ms.is_some()))
+        })
+        .collect();
+    let [rate, muted] = ["rate.user", "auth.muted"].map(|code| (code.to_owned(), true));
+    assert_eq!(refusals, [vec![rate; 20], vec![muted; 40 - 3 - 20]].concat());
+    assert_eq!(house.last()["body"]["viewer"], "flood");
+    assert!(house.ask(&viewer("other"), "chat.send", json!({"text": "hi"})).is_ok());
+    assert!(house.ask(&flood, "react", json!({"emoji": "❤"})).is_ok(), "it is the chat alone");
+    house.later(60_000);
+    assert!(house.ask(&flood, "chat.send", json!({"text": "sorry"})).is_ok());
+}
