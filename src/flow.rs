@@ -30,6 +30,7 @@ pub use self::cues::{Composed, Composer, Cue, Cues, PartSpan, Position};
 pub use self::status::{Phase, RenditionStatus, StreamStatus};
 use crate::ladder::Rung;
 pub use nowcast_hls::DateRange;
+use nowcast_hls::names::Start;
 
 /// A stream's name: `[a-z0-9_-]{1,64}`.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -224,6 +225,8 @@ pub struct RenditionView {
     pub segments: Vec<Arc<SegmentView>>,
     /// The number the next part will have: the preload hint. `None` after the end.
     pub next_part: Option<u64>,
+    /// Which start of the server names it.
+    pub start: Start,
 }
 
 /// A segment's bytes, part by part.
@@ -235,6 +238,10 @@ pub struct SegmentView {
     pub complete: bool,
     /// Number of its first part; the others follow without a gap.
     pub first_part: u64,
+    /// Which start of the server named its parts.
+    pub part_start: Start,
+    /// Which one named it: the next one, where its last part was its last before a crash.
+    pub start: Start,
     /// The parts: their concatenation is the segment.
     pub parts: Vec<Bytes>,
     /// What `CMSD-Static` says of each.
