@@ -1,5 +1,8 @@
 //! One rendition: its packager, its playlist and its bytes, made into the views the origin serves.
 
+mod packager;
+mod replay;
+
 use std::collections::VecDeque;
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -7,60 +10,18 @@ use std::time::Duration;
 use std::time::Instant;
 
 use bytes::Bytes;
-use nowcast_cmaf::{AudioPackager, Output, Part, VideoPackager};
+use nowcast_cmaf::{Output, Part};
+use nowcast_hls::names::{self, Start};
 use nowcast_hls::{
-    BandwidthMeter, DateRange, MediaPlaylist, PartInfo, Profile, RenditionReport, names,
+    BandwidthMeter, DateRange, MediaPlaylist, PartInfo, Profile, Rendered, RenditionReport,
 };
 use nowcast_media::{MediaTime, VideoRange};
 use tokio::sync::watch;
 
+pub(super) use self::packager::Packager;
 use super::metadata::TimedMetadata;
+use super::store::{Begin, Copy, PartFacts, RenditionFacts, unix_ms};
 use crate::flow::{Cmsd, Compressed, RenditionStatus, RenditionView, SegmentView};
-
-/// What cuts the rendition's parts.
-#[derive(Debug)]
-pub(super) enum Packager {
-    Video(VideoPackager),
-    Audio(AudioPackager),
-}
-
-impl Packager {
-    fn poll_output(&mut self) -> Option<Output> {
-        match self {
-            Self::Video(packager) => packager.poll_output(),
-            Self::Audio(packager) => packager.poll_output(),
-        }
-    }
-
-    pub(super) fn restart(&mut self) {
-        match self {
-            Self::Video(packager) => packager.restart(),
-            Self::Audio(packager) => packager.restart(),
-        }
-    }
-
-    /// Where the next segment begins, after a restart; video begins with its picture anyway.
-    pub(super) fn begin_at(&mut self, at: MediaTime) {
-        if let Self::Audio(packager) = self {
-            packager.begin_at(at);
-        }
-    }
-
-    /// Where the media taken so far ends.
-    pub(super) fn end(&self) -> MediaTime {
-        match self {
-            Self::Video(packager) => packager.end(),
-            Self::Audio(packager) => packager.end(),
-        }
-    }
-
-    pub(super) fn set_anchor(&mut self, unix_micros: i64) {
-        match self {
-            Self::Video(packager) => packager.set_anchor(unix_micros),
-            Self::Audio(packager) => packager.set_anchor(unix_micros),
-        }
-    }
-}
 
 /// Parts in an open first segment that players can start with; a stream plays 4 s after its first key
 /// frame at the latest.
@@ -94,6 +55,12 @@ pub(super) struct Rendition {
     leaving: VecDeque<MediaTime>,
     next_part: u64,
     pub(super) next_msn: u64,
+    /// Which start of the server names what comes.
+    start: Start,
+    /// Where the disk has it.
+    pub(super) copy: Copy,
+    /// The last segment, as the disk has its beginning.
+    last: Option<Begin>,
     /// Where its last part began, of those that carry timed metadata.
     carried: Option<u64>,
     discontinuity: bool,
@@ -120,6 +87,7 @@ impl Rendition {
             inits: Vec::new(),
             segments: Vec::new(),
             next_part: Some(0),
+            start: 0,
         };
         Self {
             packager,
@@ -139,6 +107,9 @@ impl Rendition {
             leaving: VecDeque::new(),
             next_part: 0,
             next_msn: 0,
+            start: 0,
+            copy: Copy::default(),
+            last: None,
             carried: None,
             discontinuity: false,
             delays: VecDeque::new(),
@@ -147,17 +118,23 @@ impl Rendition {
         }
     }
 
-    /// Sets the init section of the segments to come; the same bytes again change nothing.
-    pub(super) fn set_init(&mut self, bytes: Bytes) {
+    /// Sets the init section of the segments to come; answers whether it is another one.
+    pub(super) fn set_init(&mut self, bytes: Bytes) -> bool {
         let name: Arc<str> = names::init(&bytes).into();
         if self.init == name {
-            return;
+            return false;
         }
         if !self.inits.iter().any(|(known, _)| *known == name) {
             self.inits.push((Arc::clone(&name), bytes));
         }
         self.playlist.announce_init(&name);
         self.init = name;
+        true
+    }
+
+    /// What the disk is to know of it.
+    pub(super) fn facts(&self) -> RenditionFacts {
+        RenditionFacts::new(&self.status, self.range, self.last.clone())
     }
 
     /// The next segment does not continue the one before.
@@ -221,8 +198,10 @@ impl Rendition {
 
     /// Shows the present state to everyone who waits for it: rendered and compressed once.
     pub(super) fn show(&self, reports: &[RenditionReport<'_>]) {
-        let text = self.playlist.render(reports);
         let edge = self.playlist.edge();
+        // What lists nothing is no playlist: who asks waits.
+        let nothing = edge.report_position().is_none() && !edge.ended();
+        let text = if nothing { Rendered::default() } else { self.playlist.render(reports) };
         let view = RenditionView {
             published: Instant::now(),
             urgency: self.urgency,
@@ -233,6 +212,7 @@ impl Rendition {
             inits: self.inits.clone(),
             segments: self.segments.iter().cloned().collect(),
             next_part: (!edge.ended()).then_some(self.next_part),
+            start: self.start,
         };
         self.view.send_replace(Arc::new(view));
     }
@@ -285,19 +265,50 @@ impl Rendition {
             let start =
                 i128::from(part.base_decode_time) * 1_000_000 / i128::from(self.timescale.get());
             let unix_ms = (i128::from(anchor) + start + 500) / 1000;
-            self.playlist.begin_segment(
-                i64::try_from(unix_ms).unwrap_or(0),
-                &self.init,
-                std::mem::take(&mut self.discontinuity),
-            );
-            self.segments.push_back(Arc::new(SegmentView {
+            let mark = self.playlist.mark();
+            let begin = Begin {
                 msn: self.next_msn,
-                complete: false,
-                first_part: self.next_part,
-                parts: Vec::new(),
-                cmsd: Vec::new(),
-            }));
+                part: self.next_part,
+                discontinuities: mark.discontinuities,
+                position: mark.position,
+                longest: mark.longest,
+                start: self.start,
+                discontinuity: std::mem::take(&mut self.discontinuity),
+                unix_ms: i64::try_from(unix_ms).unwrap_or(0),
+                init: self.init.to_string(),
+                time: part.base_decode_time,
+                anchor,
+            };
+            self.begin_segment(&begin);
+            if let Some((_, init)) = self.inits.iter().find(|(name, _)| *name == self.init) {
+                self.copy.begin(begin.clone(), init);
+            }
+            self.last = Some(begin);
         }
+        let facts = PartFacts {
+            duration: part.duration,
+            time: part.base_decode_time,
+            independent: part.independent,
+            at_ms: unix_ms(),
+        };
+        self.copy.part(facts, &part.bytes);
+        self.list_part(facts, part.bytes);
+    }
+
+    fn begin_segment(&mut self, begin: &Begin) {
+        self.playlist.begin_segment(begin.unix_ms, &self.init, begin.discontinuity);
+        self.segments.push_back(Arc::new(SegmentView {
+            msn: begin.msn,
+            complete: false,
+            first_part: begin.part,
+            part_start: begin.start,
+            start: begin.start,
+            parts: Vec::new(),
+            cmsd: Vec::new(),
+        }));
+    }
+
+    fn list_part(&mut self, part: PartFacts, bytes: Bytes) {
         self.playlist.add_part(PartInfo {
             number: self.next_part,
             duration: part.duration,
@@ -309,13 +320,13 @@ impl Rendition {
         let ticks = i64::try_from(part.duration).unwrap_or(i64::MAX);
         let duration = MediaTime::from_scale(ticks, self.timescale);
         self.segment.0 += duration;
-        self.segment.1 += part.bytes.len() as u64;
+        self.segment.1 += bytes.len() as u64;
         if let Some(open) = self.segments.back_mut() {
             let open = Arc::make_mut(open);
             let lasts = Duration::from_micros(u64::try_from(duration.as_micros()).unwrap_or(0));
             let audio = matches!(self.packager, Packager::Audio(_));
-            open.cmsd.push(Cmsd::part(lasts, part.bytes.len(), audio));
-            open.parts.push(part.bytes);
+            open.cmsd.push(Cmsd::part(lasts, bytes.len(), audio));
+            open.parts.push(bytes);
         }
     }
 
@@ -326,14 +337,18 @@ impl Rendition {
         self.status.msn = self.next_msn;
         self.next_msn += 1;
         if let Some(open) = self.segments.back_mut() {
-            Arc::make_mut(open).complete = true;
+            let open = Arc::make_mut(open);
+            (open.complete, open.start) = (true, self.start);
         }
+        self.copy.end(self.start);
         self.position += duration;
         for removed in self.playlist.evict() {
             self.leaving.push_back(self.position + removed.retention);
         }
         while self.leaving.pop_front_if(|until| *until <= self.position).is_some() {
-            self.segments.pop_front();
+            if let Some(gone) = self.segments.pop_front() {
+                self.copy.remove(gone.msn);
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 //! It takes publishers in, one after the other, feeds their pictures to the encoder or straight to
 //! the packager, ends the session when nobody comes back in time, and tells how things stand.
 
+mod restore;
 mod source;
 
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use tracing::{debug, info, warn};
 
 use super::probe::Probe;
 use super::session::LiveSession;
+use super::store::{Copy, Store};
 use crate::config::{Mode, StreamConfig};
 use crate::flow::{
     Control, Cues, EncodeJob, EncodedFrame, Encoder, Phase, Publisher, Session, Stream,
@@ -33,6 +35,8 @@ pub struct Setting {
     pub start_encoder: StartEncoder,
     /// How often the server was started on this state directory; part of every path.
     pub start_counter: u64,
+    /// Where sessions outlive the server.
+    pub store: Arc<Store>,
 }
 
 /// How long a source may say nothing useful before the operator is told.
@@ -73,7 +77,9 @@ pub fn spawn(config: StreamConfig, setting: Setting) -> Arc<Stream> {
         encoder: None,
         lost_at: None,
         ended: Vec::new(),
+        trouble: None,
     };
+    task.setting.store.begin_restoring();
     tokio::spawn(task.run());
     stream
 }
@@ -94,12 +100,22 @@ struct Task {
     encoder: Option<Encoder>,
     /// When the publisher was lost.
     lost_at: Option<Instant>,
-    /// Sessions that ended, and when; they are served for the length of the window.
-    ended: Vec<(Arc<Session>, Instant)>,
+    /// Sessions that ended; they are served for the length of the window.
+    ended: Vec<Ended>,
+    /// What was last told of the disk.
+    trouble: Option<String>,
+}
+
+/// A session that ended, and when.
+struct Ended {
+    session: Arc<Session>,
+    copy: Copy,
+    since: Instant,
 }
 
 impl Task {
     async fn run(mut self) {
+        self.restore().await;
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -119,9 +135,9 @@ impl Task {
                 _ = tick.tick() => self.handle_tick(),
             }
         }
-        if let Some(session) = &mut self.session {
-            session.end();
-        }
+        // The stream is no more. Where the server stops, the disk takes nothing any more.
+        self.end_session();
+        self.ended.iter().for_each(|ended| ended.copy.discard());
     }
 
     fn handle_request(&mut self, request: Control) {
@@ -234,6 +250,7 @@ impl Task {
     fn discard_session(&mut self) {
         let Some(mut session) = self.session.take() else { return };
         session.lose_source();
+        session.copy.discard();
         let mut sessions = Vec::clone(&self.sessions.load());
         sessions.retain(|one| !Arc::ptr_eq(one, &session.shared));
         self.sessions.store(Arc::new(sessions));
@@ -289,17 +306,17 @@ impl Task {
             self.lost_at = None;
             self.end_session();
         }
-        if let Some((old, since)) = self.ended.first()
-            && since.elapsed() >= self.config.window
-        {
+        if self.ended.first().is_some_and(|old| old.since.elapsed() >= self.config.window) {
+            let old = self.ended.remove(0);
             let mut sessions = Vec::clone(&self.sessions.load());
-            sessions.retain(|session| !Arc::ptr_eq(session, old));
+            sessions.retain(|session| !Arc::ptr_eq(session, &old.session));
             self.sessions.store(Arc::new(sessions));
-            self.ended.remove(0);
+            old.copy.discard();
             if self.status.borrow().phase == Phase::Ended {
                 self.set_phase(Phase::Idle, None);
             }
         }
+        self.tell_trouble();
         self.tell_status();
     }
 
@@ -309,7 +326,8 @@ impl Task {
         let Some(mut session) = self.session.take() else { return };
         session.end();
         info!(stream = %self.config.name, "stream ended");
-        self.ended.push((Arc::clone(&session.shared), Instant::now()));
+        let (session, copy) = (session.shared, session.copy);
+        self.ended.push(Ended { session, copy, since: Instant::now() });
         self.set_phase(Phase::Ended, None);
     }
 

@@ -110,7 +110,7 @@ pub struct RenditionReport<'a> {
 }
 
 /// One generation of a playlist.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Rendered {
     /// All of it.
     pub full: String,

@@ -45,12 +45,12 @@ pub(in crate::publish) enum Carried {
 }
 
 impl Sound {
-    /// The tracks of a session that begins with this audio: those whose format is known.
-    pub(super) fn of(source: &[SourceAudio], grid: Grid, profile: Profile) -> Vec<Self> {
-        let known = source.iter().filter_map(|one| Some((one.track, one.config?)));
-        known
+    /// The tracks of a session with this audio.
+    pub(super) fn of(audio: &[(AudioTrack, AacConfig)], grid: Grid, profile: Profile) -> Vec<Self> {
+        audio
+            .iter()
             .enumerate()
-            .map(|(at, (track, config))| {
+            .map(|(at, &(track, config))| {
                 let name = match at {
                     0 => "audio".to_owned(),
                     _ => format!("audio-{}", at + 1),

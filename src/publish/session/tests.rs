@@ -9,7 +9,8 @@ use nowcast_mpegts::{AudioKind, AudioTrack};
 use nowcast_testkit::m3u8::MediaPlaylist;
 
 use super::*;
-use crate::flow::{RenditionView, StreamName};
+use crate::config::StreamConfig;
+use crate::flow::{Cues, RenditionView, StreamName};
 
 /// Parameter sets of 1280x720 at 30 fps, and an IDR slice of nothing.
 const KEY: &[u8] = &[
@@ -56,7 +57,7 @@ fn session_with_cues(mode: Mode, source: &Source, rungs: usize, cues: Arc<Cues>)
             preset: "superfast".to_owned(),
         })
         .collect();
-    LiveSession::new("1-1".to_owned(), &config, source, rungs, cues, START)
+    LiveSession::new("1-1".to_owned(), &config, source, rungs, cues, Copy::default(), START)
 }
 
 fn unit(time: MediaTime, key: bool) -> AccessUnit {

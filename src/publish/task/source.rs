@@ -74,7 +74,8 @@ impl Task {
         self.begun += 1;
         let prefix = format!("{}-{}", self.setting.start_counter, self.begun);
         let cues = Arc::clone(&self.cues);
-        let session = LiveSession::new(prefix, &self.config, source, rungs, cues, now);
+        let copy = self.setting.store.copy(&self.config.name, &prefix);
+        let session = LiveSession::new(prefix, &self.config, source, rungs, cues, copy, now);
         let mut sessions = Vec::clone(&self.sessions.load());
         sessions.push(Arc::clone(&session.shared));
         self.sessions.store(Arc::new(sessions));

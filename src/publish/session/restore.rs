@@ -1,0 +1,83 @@
+//! A session goes on after a restart of the server.
+
+use std::sync::Arc;
+
+use nowcast_hls::Mark;
+use nowcast_hls::names::Start;
+use nowcast_media::MediaTime;
+
+use super::LiveSession;
+use crate::config::Mode;
+use crate::flow::{Compressed, Cues};
+use crate::publish::rendition::Rendition;
+use crate::publish::store::{Copy, Stored};
+
+/// After a power cut numbers go on so far behind the last one known, times the number of this start: no
+/// start gives so many without one of them reaching the disk.
+const SKIP: u64 = 1_000_000;
+
+impl LiveSession {
+    /// The session as the disk has it; it waits for its publisher, or has ended. `None` where what it is
+    /// and what there is of it do not fit together.
+    ///
+    /// The window is as it was, and so are all names. Where something that was listed may be missing it is
+    /// empty, and numbers skip ahead.
+    pub(in crate::publish) fn restore(
+        stored: Stored,
+        cues: Arc<Cues>,
+        copy: Copy,
+        start: Start,
+        ended_ms: Option<i64>,
+    ) -> Option<Self> {
+        let Stored { facts, renditions, whole, .. } = stored;
+        let frozen = facts.frozen()?;
+        let sets = frozen.sets.clone();
+        let mut session = Self::with(frozen, cues, copy);
+        let names = session.all().map(|one| &one.status.name);
+        if !names.eq(facts.renditions.iter().map(|one| &one.name)) {
+            return None;
+        }
+        if session.mode == Mode::Passthrough {
+            session.set_video_format(0, &sets);
+        }
+        let furthest = renditions.iter().fold(Mark::default(), |far, one| Mark {
+            msn: far.msn.max(one.next.msn),
+            part: far.part.max(one.next.part),
+            discontinuities: far.discontinuities.max(one.next.discontinuities),
+            position: 0,
+            longest: far.longest.max(one.next.longest),
+        });
+        let skip = SKIP.saturating_mul(start.max(1));
+        let next = Mark {
+            msn: furthest.msn + skip,
+            part: furthest.part + skip,
+            discontinuities: furthest.discontinuities + skip,
+            ..furthest
+        };
+        let profile = session.shared.profile;
+        let anchor = renditions.iter().map(|one| one.anchor).max().unwrap_or(0);
+        let stored = facts.renditions.iter().zip(renditions);
+        for (rendition, (known, stored)) in session.all_mut().zip(stored) {
+            rendition.recall(known);
+            if whole {
+                rendition.replay(stored, profile, start);
+            } else {
+                rendition.skip(stored.end, next, anchor, profile, start);
+            }
+        }
+        let ends = session.video.iter().map(|rendition| rendition.packager.end());
+        session.video_end = ends.max().unwrap_or(MediaTime::ZERO);
+        session.set_anchor(anchor);
+        let (prefix, rate) = (&session.shared.prefix, session.grid.rate);
+        let text =
+            session.variants.restore(&facts.declared, prefix, rate, &session.video, &session.audio);
+        session.multivariant.send_replace(text.map(Compressed::new));
+        if ended_ms.is_some() {
+            session.all_mut().for_each(Rendition::end);
+        }
+        session.show(u32::MAX);
+        session.copy.keep(session.facts(ended_ms));
+        session.changed = false;
+        Some(session)
+    }
+}
