@@ -291,6 +291,7 @@ impl Rendition {
             independent: part.independent,
             at_ms: unix_ms(),
         };
+        self.copy.note(self.next_msn, self.next_part + 1);
         self.copy.part(facts, &part.bytes);
         self.list_part(facts, part.bytes);
     }

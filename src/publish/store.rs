@@ -12,6 +12,7 @@
 
 mod copy;
 mod facts;
+mod listed;
 mod read;
 mod record;
 mod writer;
@@ -30,7 +31,7 @@ use tracing::{info, warn};
 
 pub(super) use self::copy::Copy;
 pub(super) use self::facts::{Begin, Facts, Frozen, PartFacts, RenditionFacts, unix_ms};
-pub(super) use self::read::{Stored, StoredRendition};
+pub(super) use self::read::{Stored, StoredRendition, Tail};
 use self::writer::{Message, Writer};
 use crate::config::{Config, StreamConfig};
 use crate::flow::StreamName;
@@ -45,6 +46,8 @@ const BOOT: &str = "/proc/sys/kernel/random/boot_id";
 #[derive(Debug)]
 pub struct Store {
     dir: PathBuf,
+    /// Where it is noted what was listed.
+    notes: Option<PathBuf>,
     boot: String,
     queue: SyncSender<Message>,
     writer: Mutex<Option<JoinHandle<()>>>,
@@ -60,6 +63,12 @@ impl Store {
     /// # Errors
     /// It cannot be written.
     pub fn open(dir: &Path) -> Result<Self> {
+        let boot = fs::read_to_string(BOOT).unwrap_or_default();
+        Self::open_in(dir, boot.trim())
+    }
+
+    /// [`Self::open`] in a boot of the machine.
+    pub(super) fn open_in(dir: &Path, boot: &str) -> Result<Self> {
         let dir = dir.join("streams");
         // What is published behind a token is nobody else's.
         DirBuilder::new()
@@ -67,18 +76,18 @@ impl Store {
             .mode(0o700)
             .create(&dir)
             .with_context(|| format!("{} cannot be created; is the disk full?", dir.display()))?;
-        let boot = fs::read_to_string(BOOT).unwrap_or_default().trim().to_owned();
         let (queue, messages) = sync_channel(QUEUE);
         let figures = Arc::<Figures>::default();
-        let mut writer = Writer::new(boot.clone(), Arc::clone(&figures));
+        let mut writer = Writer::new(boot.to_owned(), Arc::clone(&figures));
         let writer = thread::Builder::new().name("sessions".into()).spawn(move || {
             while let Ok(message) = messages.recv()
                 && writer.handle(message)
             {}
         })?;
         Ok(Self {
+            notes: listed::directory(&dir),
             dir,
-            boot,
+            boot: boot.to_owned(),
             queue,
             writer: Mutex::new(Some(writer)),
             figures,
@@ -144,14 +153,22 @@ impl Store {
 
     /// The sessions of a stream, the oldest first. What cannot be gone on with is removed, and told.
     pub(super) fn load(&self, stream: &StreamName) -> Vec<Stored> {
-        read::sessions(&self.dir.join(stream.as_str()), &self.boot, stream)
+        let listed = |prefix: &str| {
+            self.note(stream, prefix).map_or_else(Vec::new, |path| listed::read(&path))
+        };
+        read::sessions(&self.dir.join(stream.as_str()), &self.boot, stream, listed)
     }
 
     /// The disk's copy of a session.
     pub(super) fn copy(&self, stream: &StreamName, prefix: &str) -> Copy {
         let dir = self.dir.join(stream.as_str()).join(prefix);
         let id = self.copies.fetch_add(1, Relaxed);
-        Copy::new(id, stream.clone(), dir, self.queue.clone(), Arc::clone(&self.figures))
+        let (note, figures) = (self.note(stream, prefix), Arc::clone(&self.figures));
+        Copy::new(id, stream.clone(), dir, note, self.queue.clone(), figures)
+    }
+
+    fn note(&self, stream: &StreamName, prefix: &str) -> Option<PathBuf> {
+        self.notes.as_ref().map(|notes| notes.join(format!("{stream}.{prefix}")))
     }
 }
 

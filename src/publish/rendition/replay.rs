@@ -15,13 +15,13 @@ impl Rendition {
         self.last.clone_from(&known.last);
     }
 
-    /// Lists again what was listed, all of it: the last segment ends where the server did. What comes
-    /// is named by `start`.
+    /// Lists again what was listed: the last segment ends where the server did. What comes is named by
+    /// `start`, if that is another than the one before.
     pub(in crate::publish) fn replay(
         &mut self,
         stored: StoredRendition,
         profile: Profile,
-        start: Start,
+        start: Option<Start>,
     ) {
         // What is on the disk already is not written again.
         let copy = std::mem::take(&mut self.copy);
@@ -48,18 +48,20 @@ impl Rendition {
                 }
                 self.list_part(part, bytes);
             }
-            self.set_start(segment.ended.unwrap_or(start));
+            let named = segment.ended.or(start).unwrap_or(begin.start);
+            self.set_start(named);
             self.end_segment();
             if segment.ended.is_none() {
-                copy.seal(begin.msn, segment.length, start);
+                copy.seal(begin.msn, segment.length, named);
             }
             self.last = Some(begin);
         }
-        self.set_start(start);
+        self.set_start(start.unwrap_or(self.start));
         self.status.parts = self.next_part;
         self.packager.resume(stored.end);
         let first = self.segments.front().map_or(self.next_msn, |segment| segment.msn);
         copy.prune(first, self.next_msn);
+        copy.note(self.next_msn.saturating_sub(1), self.next_part);
         self.copy = copy;
     }
 

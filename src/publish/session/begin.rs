@@ -115,7 +115,9 @@ impl LiveSession {
             copy: copy.clone(),
             changed: true,
         };
-        session.all_mut().for_each(|one| one.copy = copy.of(&one.status.name));
+        for (at, one) in session.all_mut().enumerate() {
+            one.copy = copy.of(at, &one.status.name);
+        }
         let renditions: BTreeMap<_, _> =
             session.all().map(|one| (one.status.name.clone(), one.subscribe())).collect();
         session.shared.renditions.store(Arc::new(renditions));

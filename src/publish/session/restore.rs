@@ -10,9 +10,9 @@ use super::LiveSession;
 use crate::config::Mode;
 use crate::flow::{Compressed, Cues};
 use crate::publish::rendition::Rendition;
-use crate::publish::store::{Copy, Stored};
+use crate::publish::store::{Copy, Stored, Tail};
 
-/// After a power cut numbers go on so far behind the last one known, times the number of this start: no
+/// Where something listed is missing, numbers go on so far behind the last one known, times the number of this start: no
 /// start gives so many without one of them reaching the disk.
 const SKIP: u64 = 1_000_000;
 
@@ -20,8 +20,8 @@ impl LiveSession {
     /// The session as the disk has it; it waits for its publisher, or has ended. `None` where what it is
     /// and what there is of it do not fit together.
     ///
-    /// The window is as it was, and so are all names. Where something that was listed may be missing it is
-    /// empty, and numbers skip ahead.
+    /// The window is as it was, and so is every promise. Where it is unknown whether all that was listed is
+    /// there, what comes has other names; where it is not there, the window is empty, and numbers skip ahead.
     pub(in crate::publish) fn restore(
         stored: Stored,
         cues: Arc<Cues>,
@@ -29,7 +29,7 @@ impl LiveSession {
         start: Start,
         ended_ms: Option<i64>,
     ) -> Option<Self> {
-        let Stored { facts, renditions, whole, .. } = stored;
+        let Stored { facts, renditions, tail, .. } = stored;
         let frozen = facts.frozen()?;
         let sets = frozen.sets.clone();
         let mut session = Self::with(frozen, cues, copy);
@@ -59,10 +59,10 @@ impl LiveSession {
         let stored = facts.renditions.iter().zip(renditions);
         for (rendition, (known, stored)) in session.all_mut().zip(stored) {
             rendition.recall(known);
-            if whole {
-                rendition.replay(stored, profile, start);
-            } else {
-                rendition.skip(stored.end, next, anchor, profile, start);
+            match tail {
+                Tail::Whole => rendition.replay(stored, profile, None),
+                Tail::Unsure => rendition.replay(stored, profile, Some(start)),
+                Tail::Lost => rendition.skip(stored.end, next, anchor, profile, start),
             }
         }
         let ends = session.video.iter().map(|rendition| rendition.packager.end());

@@ -1,7 +1,10 @@
 //! Hours of a stream in seconds: time is only what the pictures say.
 
 mod metadata;
+mod restart;
 mod tracks;
+
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use nowcast_media::{AacConfig, AudioFrame, FrameRate, Language};
@@ -47,17 +50,20 @@ fn session_of(mode: Mode, source: &Source, rungs: usize) -> LiveSession {
 
 fn session_with_cues(mode: Mode, source: &Source, rungs: usize, cues: Arc<Cues>) -> LiveSession {
     let config = StreamConfig { mode, ..StreamConfig::standard(StreamName::new("sim").unwrap()) };
-    let rungs = (0..rungs)
-        .map(|at| Rung {
-            name: format!("{at}p"),
-            width: 1280,
-            height: 720,
-            bitrate: 100_000,
-            encoder: "h264-x264".to_owned(),
-            preset: "superfast".to_owned(),
-        })
-        .collect();
+    let rungs = ladder(rungs);
     LiveSession::new("1-1".to_owned(), &config, source, rungs, cues, Copy::default(), START)
+}
+
+fn ladder(rungs: usize) -> Vec<Rung> {
+    let rung = |at| Rung {
+        name: format!("{at}p"),
+        width: 1280,
+        height: 720,
+        bitrate: 100_000,
+        encoder: "h264-x264".to_owned(),
+        preset: "superfast".to_owned(),
+    };
+    (0..rungs).map(rung).collect()
 }
 
 fn unit(time: MediaTime, key: bool) -> AccessUnit {
@@ -261,6 +267,7 @@ fn a_stream_of_long_segments_plays_before_the_first_is_whole() {
         &source(rate),
         Vec::new(),
         Arc::default(),
+        Copy::default(),
         START,
     );
     let mut audio = 0;

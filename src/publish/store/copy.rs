@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use nowcast_hls::names::Start;
 
+use super::listed::Listed;
 use super::writer::{Message, Op};
 use super::{Begin, Facts, Figures, PartFacts};
 use crate::flow::StreamName;
@@ -18,6 +19,8 @@ use crate::flow::StreamName;
 pub(in crate::publish) struct Copy {
     session: Option<Arc<Handle>>,
     rendition: Arc<str>,
+    /// Its place among the session's renditions.
+    at: usize,
 }
 
 /// A session of which the disk has a copy.
@@ -26,6 +29,8 @@ pub(super) struct Handle {
     pub(super) stream: StreamName,
     pub(super) dir: PathBuf,
     pub(super) figures: Arc<Figures>,
+    pub(super) note: Option<PathBuf>,
+    listed: Listed,
     queue: SyncSender<Message>,
     /// The queue was full: nothing is handed over before a segment begins, and the copy with it.
     gap: AtomicBool,
@@ -37,17 +42,26 @@ impl Copy {
         id: u64,
         stream: StreamName,
         dir: PathBuf,
+        note: Option<PathBuf>,
         queue: SyncSender<Message>,
         figures: Arc<Figures>,
     ) -> Self {
         let (gap, trouble) = (AtomicBool::new(false), Mutex::default());
-        let handle = Handle { id, stream, dir, figures, queue, gap, trouble };
-        Self { session: Some(Arc::new(handle)), rendition: Arc::default() }
+        let listed = Listed::new(note.as_deref());
+        let handle = Handle { id, stream, dir, figures, note, listed, queue, gap, trouble };
+        Self { session: Some(Arc::new(handle)), ..Self::default() }
     }
 
-    /// The copy of one rendition.
-    pub(in crate::publish) fn of(&self, rendition: &str) -> Self {
-        Self { session: self.session.clone(), rendition: rendition.into() }
+    /// The copy of one rendition, at its place among the session's.
+    pub(in crate::publish) fn of(&self, at: usize, rendition: &str) -> Self {
+        Self { session: self.session.clone(), rendition: rendition.into(), at }
+    }
+
+    /// The part before `next_part` is about to be listed, in this segment.
+    pub(in crate::publish) fn note(&self, msn: u64, next_part: u64) {
+        if let Some(session) = &self.session {
+            session.listed.note(self.at, msn, next_part);
+        }
     }
 
     /// What the session is, from now on.

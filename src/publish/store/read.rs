@@ -19,10 +19,20 @@ use crate::flow::StreamName;
 pub(in crate::publish) struct Stored {
     pub(in crate::publish) facts: Facts,
     pub(in crate::publish) renditions: Vec<StoredRendition>,
-    /// Whether all that was listed is there. Else numbers beyond these were used.
-    pub(in crate::publish) whole: bool,
+    pub(in crate::publish) tail: Tail,
     /// Unix time in milliseconds of the last sign of life.
     pub(in crate::publish) last_ms: i64,
+}
+
+/// Whether everything that was listed last is on the disk.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(in crate::publish) enum Tail {
+    /// It is.
+    Whole,
+    /// Nobody knows: parts may have been listed that are not here, and their names are given.
+    Unsure,
+    /// It is not, and nobody knows how many numbers are given.
+    Lost,
 }
 
 /// A rendition's segments, one following from the other.
@@ -36,6 +46,13 @@ pub(in crate::publish) struct StoredRendition {
     pub(in crate::publish) end: u64,
     /// The last anchor that is known.
     pub(in crate::publish) anchor: i64,
+}
+
+impl StoredRendition {
+    /// One past the last segment that has a part.
+    fn end_msn(&self) -> u64 {
+        self.segments.last().map_or(0, |last| last.begin.msn + 1)
+    }
 }
 
 /// A segment of at least one part.
@@ -76,13 +93,18 @@ pub(super) fn discard(dir: &Path) -> io::Result<()> {
 }
 
 /// The sessions below a stream's directory, the oldest first.
-pub(super) fn sessions(dir: &Path, boot: &str, stream: &StreamName) -> Vec<Stored> {
+pub(super) fn sessions(
+    dir: &Path,
+    boot: &str,
+    stream: &StreamName,
+    listed: impl Fn(&str) -> Vec<(u64, u64)>,
+) -> Vec<Stored> {
     let mut found: Vec<Stored> = Vec::new();
     for prefix in names(dir) {
         let session_dir = dir.join(&prefix);
-        match session(&session_dir, &prefix, boot) {
+        match session(&session_dir, &prefix, boot, &listed(&prefix)) {
             Some(session) => {
-                info!(%stream, prefix, whole = session.whole, "a session is on the disk");
+                info!(%stream, prefix, tail = ?session.tail, "a session is on the disk");
                 found.push(session);
             }
             None => {
@@ -101,22 +123,30 @@ pub(super) fn sessions(dir: &Path, boot: &str, stream: &StreamName) -> Vec<Store
     found
 }
 
-fn session(dir: &Path, prefix: &str, boot: &str) -> Option<Stored> {
+fn session(dir: &Path, prefix: &str, boot: &str, listed: &[(u64, u64)]) -> Option<Stored> {
     let bytes = fs::read(dir.join("session")).ok()?;
     let (facts, _) = Records::new(bytes.into()).next::<Facts>()?;
     facts.frozen().filter(|frozen| frozen.prefix == prefix)?;
     let same_boot = !boot.is_empty() && facts.boot == boot;
-    let mut whole = same_boot;
+    let mut tail = if same_boot { Tail::Whole } else { Tail::Lost };
     let mut last_ms = facts.since_ms;
     let mut renditions = Vec::new();
-    for known in &facts.renditions {
+    for (at, known) in facts.renditions.iter().enumerate() {
         let (rendition, complete) = rendition(dir, &known.name, known.last.as_ref());
-        whole &= complete && !rendition.segments.is_empty();
+        let nothing = rendition.segments.is_empty();
+        tail = match listed.get(at) {
+            _ if tail == Tail::Lost || nothing || !complete => Tail::Lost,
+            Some((msn, part)) if (msn + 1, *part) != (rendition.end_msn(), rendition.next.part) => {
+                Tail::Lost
+            }
+            Some(_) => tail,
+            None => Tail::Unsure,
+        };
         let parts = rendition.segments.iter().flat_map(|segment| &segment.parts);
         last_ms = parts.map(|(part, _)| part.at_ms).max().unwrap_or(0).max(last_ms);
         renditions.push(rendition);
     }
-    Some(Stored { facts, renditions, whole, last_ms })
+    Some(Stored { facts, renditions, tail, last_ms })
 }
 
 /// What there is of a rendition, and whether nothing is missing at its end.

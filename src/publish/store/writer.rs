@@ -84,6 +84,8 @@ impl Writer {
         let Message { session: Some(handle), rendition, op, since } = message else { return false };
         if matches!(op, Op::Discard) {
             self.sessions.remove(&handle.id);
+            // It may have gone with the machine's last boot.
+            handle.note.as_ref().map(fs::remove_file).transpose().ok();
             if let Err(error) = read::discard(&handle.dir) {
                 warn!(stream = %handle.stream, %error, "{} cannot be removed", handle.dir.display());
             }

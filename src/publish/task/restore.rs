@@ -40,13 +40,13 @@ impl Task {
             return copy.discard();
         }
         let (cues, start) = (Arc::clone(&self.cues), self.setting.start_counter);
-        let whole = stored.whole;
+        let tail = stored.tail;
         let Some(session) = LiveSession::restore(stored, cues, copy.clone(), start, ended_ms)
         else {
             warn!(stream = %self.config.name, prefix, "what the session is and what there is of it differ: it is left out");
             return copy.discard();
         };
-        info!(stream = %self.config.name, prefix, whole, ended = ended_ms.is_some(), "session restored");
+        info!(stream = %self.config.name, prefix, ?tail, ended = ended_ms.is_some(), "session restored");
         let mut sessions = Vec::clone(&self.sessions.load());
         sessions.push(Arc::clone(&session.shared));
         self.sessions.store(Arc::new(sessions));
