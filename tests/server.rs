@@ -25,6 +25,8 @@ mod media;
 mod modes;
 #[path = "server/player.rs"]
 mod player;
+#[path = "server/restart.rs"]
+mod restart;
 #[path = "server/socket.rs"]
 mod socket;
 #[path = "server/source.rs"]
