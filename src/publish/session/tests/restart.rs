@@ -237,3 +237,24 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_restored_timeline_goes_on_behind_all_that_was_ever_bound_to_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mode, media) = (Mode::Passthrough, BTreeMap::new());
+    let mut world = World { dir, mode, start: 0, boot: 0, media, multivariant: None, now: START };
+    let store = world.store();
+    let mut session = world.begin(&store);
+    world.run(&mut session, 300);
+    store.finish();
+    let (store, cues) = (world.store(), Arc::<Cues>::default());
+    let stored = store.load(&StreamName::new(STREAM).unwrap()).pop().unwrap();
+    let restored = LiveSession::restore(stored, Arc::clone(&cues), Copy::default(), 2, None);
+    let mut restored = restored.unwrap();
+    assert!(restored.end_of_media() > MediaTime::from_millis(9_000));
+    // The room remembers an event of a part that was never listed.
+    cues.raise_floor(20 * 90_000);
+    restored.restart(world.now);
+    let begin = restored.grid.rate.frame_start(restored.next_index());
+    assert!(begin >= MediaTime::from_millis(20_000), "{begin:?}");
+}
