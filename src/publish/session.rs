@@ -1,5 +1,7 @@
 //! One life of a stream: its frozen grid, its renditions, and the timeline they share.
 
+mod cadence;
+mod loss;
 mod sound;
 #[cfg(test)]
 mod tests;
@@ -24,6 +26,7 @@ use crate::config::{Mode, StreamConfig};
 use crate::flow::{Compressed, Cues, EncodedFrame, RenditionStatus, Session};
 use crate::ladder::Rung;
 
+use cadence::Cadence;
 pub(super) use sound::{Carried, Sound};
 
 /// A live session: the single writer of all its renditions.
@@ -44,6 +47,7 @@ pub(super) struct LiveSession {
     /// The audio that the source has now.
     source_audio: Vec<SourceAudio>,
     timeline: Timeline,
+    cadence: Cadence,
     /// Unix time in microseconds of the timeline's zero; moves only at a discontinuity.
     anchor: i64,
     /// Where the video that was received ends.
@@ -122,6 +126,7 @@ impl LiveSession {
             audio: Sound::of(&source.audio, grid, profile),
             source_audio: source.audio.clone(),
             timeline: Timeline::default(),
+            cadence: Cadence::new(grid, 0),
             anchor: 0,
             video_end: MediaTime::ZERO,
             next_cut: 0,
@@ -160,6 +165,7 @@ impl LiveSession {
         let begin = self.grid.rate.frame_start(index);
         self.all_mut().for_each(|rendition| rendition.packager.begin_at(begin));
         self.timeline.begin_epoch(begin);
+        self.restart_clock(index, begin);
         self.video_end = begin;
         self.next_cut = match self.mode {
             Mode::Transcode => index + i64::from(self.grid.segment_frames),
@@ -183,10 +189,16 @@ impl LiveSession {
 
     /// The source's timestamps jumped while it stayed connected: its new clock goes on where the old one ended.
     ///
-    /// Passed-through pictures cannot be retimed, so there it is a discontinuity.
+    /// If frames have been made without it meanwhile, it goes on where the media's clock stands. Passed-through
+    /// pictures cannot be retimed, so there it is a discontinuity.
     pub(super) fn epoch(&mut self, now_unix_micros: i64) {
         match self.mode {
-            Mode::Transcode => self.timeline.begin_epoch(self.video_end),
+            Mode::Transcode => {
+                self.timeline.begin_epoch(self.video_end);
+                if self.cadence.fills() {
+                    self.cadence.lose();
+                }
+            }
             Mode::Passthrough => self.restart(now_unix_micros),
         }
     }
@@ -212,26 +224,6 @@ impl LiveSession {
     /// Pictures cannot be decoded before the next key frame: they are left out.
     pub(super) fn await_key_frame(&mut self) {
         self.awaits_key_frame = true;
-    }
-
-    /// Lays a source unit on the session's timeline; `None` while a key frame is awaited.
-    pub(super) fn place(&mut self, unit: AccessUnit) -> Option<AccessUnit> {
-        if self.awaits_key_frame && !unit.random_access {
-            return None;
-        }
-        self.awaits_key_frame = false;
-        let unit = self.timeline.video(unit);
-        let frame = self.grid.rate.nearest_frame(unit.dts);
-        self.video_end = self.video_end.max(self.grid.rate.frame_start(frame + 1));
-        self.metadata.flow(frame);
-        self.fill_audio(unit.dts);
-        if self.mode == Mode::Transcode {
-            if self.arrivals.len() == ARRIVALS {
-                self.arrivals.pop_front();
-            }
-            self.arrivals.push_back((self.grid.rate.nearest_frame(unit.pts), Instant::now()));
-        }
-        Some(unit)
     }
 
     /// Packages a passed-through unit (placed already).
@@ -268,14 +260,10 @@ impl LiveSession {
             return Ok(());
         };
         let handled = packager.handle_unit(&unit);
+        self.cadence.made(frame.index);
         let came = self.arrivals.iter().rev().find(|(index, _)| *index == frame.index);
         self.publish(came.map(|&(_, came)| (frame.rung, came)));
         handled
-    }
-
-    /// The source is gone.
-    pub(super) fn lose_source(&mut self) {
-        self.metadata.stop();
     }
 
     /// Ends every playlist.

@@ -9,7 +9,7 @@ use tracing::{info, warn};
 
 use super::{Task, unix_micros};
 use crate::config::Mode;
-use crate::flow::{EncodeJob, Phase};
+use crate::flow::{EncodeJob, Feed, Phase};
 use crate::ladder::Ladder;
 use crate::publish::probe::{Probe, Source};
 use crate::publish::session::{Carried, LiveSession};
@@ -22,6 +22,7 @@ impl Task {
         info!(stream = %self.config.name, source = words, "source known");
         self.status.send_modify(|status| status.source = Some(words));
         self.lost_at = None;
+        self.silent = false;
         if self.session.as_ref().is_some_and(|session| !session.takes(&source)) {
             info!(stream = %self.config.name, "another codec or frame rate cannot be passed through here: a new session begins");
             self.end_session();
@@ -29,7 +30,14 @@ impl Task {
         }
         match &mut self.session {
             Some(session) => {
-                session.restart(now);
+                let feed = Feed::Source(source.format.codec);
+                let encoder = self.encoder.as_ref().filter(|_| session.goes_on());
+                if encoder.is_some_and(|encoder| encoder.input.try_send(feed).is_ok()) {
+                    session.take_back();
+                } else {
+                    self.encoder = None;
+                    session.restart(now);
+                }
                 session.set_source_codec(source.format.codec);
                 session.source_format(&source.sets, now);
                 let tracks: Vec<_> = source.audio.iter().map(|one| one.track).collect();
@@ -45,14 +53,16 @@ impl Task {
                 self.session = Some(session);
             }
         }
-        self.encoder = None;
-        if let Some(session) = self.session.as_ref().filter(|one| one.mode == Mode::Transcode) {
+        if let Some(session) = self.session.as_ref().filter(|one| one.mode == Mode::Transcode)
+            && self.encoder.is_none()
+        {
             self.encoder = Some((self.setting.start_encoder)(EncodeJob {
                 stream: self.config.name.clone(),
-                source: source.format,
+                source: Some(source.format.codec),
                 grid: session.grid,
                 first_index: session.next_index(),
                 rungs: session.rungs.clone(),
+                slate: self.config.slate.as_ref().map(|slate| slate.png.clone()),
             }));
         }
         for event in source.held {
