@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use nowcast_testkit::m3u8::MediaPlaylist;
 
@@ -131,6 +131,9 @@ pub(crate) struct Followed<'a> {
     pub(crate) inits: BTreeMap<String, Vec<u8>>,
     /// The longest wait for a new part.
     pub(crate) longest_wait: Duration,
+    /// By how many milliseconds the end of what was listed was behind the clock, at the most, when
+    /// it was listed.
+    pub(crate) latest: i64,
 }
 
 impl<'a> Followed<'a> {
@@ -148,6 +151,7 @@ impl<'a> Followed<'a> {
             segments: Vec::new(),
             inits: BTreeMap::new(),
             longest_wait: Duration::ZERO,
+            latest: 0,
         }
     }
 
@@ -204,6 +208,14 @@ impl<'a> Followed<'a> {
         faults.unwrap_or_else(|fault| panic!("{place}: {fault}\n{text}"));
         assert!(news.ended || news.reaches(msn, Some(part)), "{place} was answered too early");
         self.longest_wait = self.longest_wait.max(began.elapsed());
+        if !news.ended {
+            let end = news.all().last().and_then(|segment| {
+                let parts: u64 = segment.parts.iter().map(|part| part.duration).sum();
+                Some(segment.program_date_time? + i64::try_from(parts / 100).ok()?)
+            });
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
+            self.latest = self.latest.max(now as i64 - end.expect("a date"));
+        }
         let known: Vec<_> = self.playlist.segments.iter().map(|segment| segment.msn).collect();
         for segment in news.all() {
             for part in &segment.parts {
