@@ -40,6 +40,6 @@ impl Watchdog {
     /// many seconds.
     pub(super) fn barks(&self, waits: bool) -> Option<u64> {
         let still = (waits || self.limit == START) && self.since.elapsed() > self.limit;
-        still.then(|| self.limit.as_secs())
+        still.then_some(self.limit.as_secs())
     }
 }
