@@ -1,5 +1,7 @@
 //! One rendition: its packager, its playlist and its bytes, made into the views the origin serves.
 
+mod gap;
+
 use std::collections::VecDeque;
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -16,6 +18,7 @@ use tokio::sync::watch;
 
 use super::metadata::TimedMetadata;
 use crate::flow::{Cmsd, Compressed, RenditionStatus, RenditionView, SegmentView};
+use gap::Gap;
 
 /// What cuts the rendition's parts.
 #[derive(Debug)]
@@ -97,6 +100,8 @@ pub(super) struct Rendition {
     /// Where its last part began, of those that carry timed metadata.
     carried: Option<u64>,
     discontinuity: bool,
+    /// While parts are listed as missing.
+    gap: Option<Gap>,
     delays: VecDeque<Duration>,
     part_target: Duration,
     view: watch::Sender<Arc<RenditionView>>,
@@ -141,6 +146,7 @@ impl Rendition {
             next_msn: 0,
             carried: None,
             discontinuity: false,
+            gap: None,
             delays: VecDeque::new(),
             part_target: Duration::from_micros(10 * profile.part_target.units()),
             view: watch::Sender::new(Arc::new(empty)),
@@ -195,7 +201,9 @@ impl Rendition {
             match output {
                 Output::Part(part) => {
                     let part = self.carry(part, metadata);
-                    self.add_part(part, anchor);
+                    let unix_ms = self.unix_ms(i128::from(part.base_decode_time), anchor);
+                    self.begin_part(part.starts_segment, unix_ms);
+                    self.add_part(part.bytes, part.duration, part.independent);
                 }
                 Output::SegmentEnd => self.end_segment(),
             }
@@ -280,13 +288,17 @@ impl Rendition {
         metadata.carry(part, last)
     }
 
-    fn add_part(&mut self, part: Part, anchor: i64) {
-        if part.starts_segment {
-            let start =
-                i128::from(part.base_decode_time) * 1_000_000 / i128::from(self.timescale.get());
-            let unix_ms = (i128::from(anchor) + start + 500) / 1000;
+    /// The Unix time in milliseconds of a decode time in the rendition's timescale.
+    fn unix_ms(&self, ticks: i128, anchor: i64) -> i64 {
+        let start = ticks * 1_000_000 / i128::from(self.timescale.get());
+        i64::try_from((i128::from(anchor) + start + 500) / 1000).unwrap_or(0)
+    }
+
+    /// Opens a segment, if the next part is the first of one.
+    fn begin_part(&mut self, starts_segment: bool, unix_ms: i64) {
+        if starts_segment {
             self.playlist.begin_segment(
-                i64::try_from(unix_ms).unwrap_or(0),
+                unix_ms,
                 &self.init,
                 std::mem::take(&mut self.discontinuity),
             );
@@ -298,31 +310,38 @@ impl Rendition {
                 cmsd: Vec::new(),
             }));
         }
+    }
+
+    /// Adds a part to the open segment; without bytes it is missing.
+    fn add_part(&mut self, bytes: Bytes, ticks: u64, independent: bool) {
         self.playlist.add_part(PartInfo {
             number: self.next_part,
-            duration: part.duration,
-            independent: part.independent,
-            gap: false,
+            duration: ticks,
+            independent,
+            gap: bytes.is_empty(),
         });
         self.next_part += 1;
         self.status.parts += 1;
-        let ticks = i64::try_from(part.duration).unwrap_or(i64::MAX);
+        let ticks = i64::try_from(ticks).unwrap_or(i64::MAX);
         let duration = MediaTime::from_scale(ticks, self.timescale);
         self.segment.0 += duration;
-        self.segment.1 += part.bytes.len() as u64;
+        self.segment.1 += bytes.len() as u64;
         if let Some(open) = self.segments.back_mut() {
             let open = Arc::make_mut(open);
             let lasts = Duration::from_micros(u64::try_from(duration.as_micros()).unwrap_or(0));
             let audio = matches!(self.packager, Packager::Audio(_));
-            open.cmsd.push(Cmsd::part(lasts, part.bytes.len(), audio));
-            open.parts.push(part.bytes);
+            open.cmsd.push(Cmsd::part(lasts, bytes.len(), audio));
+            open.parts.push(bytes);
         }
     }
 
     fn end_segment(&mut self) {
         self.playlist.end_segment();
         let (duration, bytes) = std::mem::take(&mut self.segment);
-        self.meter.push(duration, bytes);
+        // What is missing says nothing of the bit rate.
+        if bytes > 0 {
+            self.meter.push(duration, bytes);
+        }
         self.status.msn = self.next_msn;
         self.next_msn += 1;
         if let Some(open) = self.segments.back_mut() {

@@ -57,6 +57,8 @@ pub(super) struct LiveSession {
     next_cut: i64,
     /// Pictures are left out until decoding can start again.
     awaits_key_frame: bool,
+    /// Parts are being listed as missing.
+    gap: bool,
     /// When the pictures that are being encoded came in, by frame index.
     arrivals: VecDeque<(i64, Instant)>,
 }
@@ -131,6 +133,7 @@ impl LiveSession {
             video_end: MediaTime::ZERO,
             next_cut: 0,
             awaits_key_frame: true,
+            gap: false,
             arrivals: VecDeque::new(),
         };
         if config.mode == Mode::Passthrough {
@@ -146,6 +149,7 @@ impl LiveSession {
     /// Breaks the timeline: a new source epoch begins with a DISCONTINUITY in every rendition.
     pub(super) fn restart(&mut self, now_unix_micros: i64) {
         let index = self.frame_from(self.end_of_media());
+        self.end_gap();
         self.all_mut().for_each(|rendition| rendition.packager.restart());
         self.drain();
         self.all_mut().for_each(Rendition::mark_discontinuity);
@@ -268,6 +272,7 @@ impl LiveSession {
 
     /// Ends every playlist.
     pub(super) fn end(&mut self) {
+        self.end_gap();
         self.all_mut().for_each(|rendition| rendition.packager.restart());
         self.drain();
         self.all_mut().for_each(Rendition::end);

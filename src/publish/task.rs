@@ -40,7 +40,7 @@ pub struct Setting {
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How often timers are looked at and the status is told.
 const TICK: Duration = Duration::from_millis(250);
-/// How often a transcoded stream looks for frames that are overdue.
+/// How often a stream looks for frames that are overdue.
 const BEAT: Duration = Duration::from_millis(50);
 /// Requests to a stream's task; senders wait when it is full.
 const CONTROL_QUEUE: usize = 16;
@@ -124,7 +124,7 @@ impl Task {
                     Some(frame) => self.handle_frame(&frame),
                     None => self.encoder = None,
                 },
-                _ = beat.tick(), if self.encoder.is_some() => self.keep_cadence(),
+                _ = beat.tick(), if self.session.is_some() => self.keep_cadence(),
                 _ = tick.tick() => self.handle_tick(),
             }
         }
@@ -172,6 +172,9 @@ impl Task {
 
     fn handle_media(&mut self, event: Event) {
         let Some(session) = &mut self.session else { return };
+        if matches!(&event, Event::Video(unit) if session.ends_gap(unit)) {
+            session.restart(unix_micros());
+        }
         let result = match event {
             Event::Video(unit) => match session.place(unit, Instant::now()) {
                 None => Ok(()),

@@ -136,6 +136,12 @@ impl Cadence {
         MediaTime::ZERO
     }
 
+    /// Takes the decode time of a picture that cannot be moved, and when it came.
+    pub(super) fn follow(&mut self, time: MediaTime, came: Instant) {
+        self.clock.get_or_insert_with(|| Clock::new(time, came)).follow(time, came);
+        (self.last, self.gone) = (time, false);
+    }
+
     /// What is overdue now.
     pub(super) fn overdue(&mut self, now: Instant) -> Option<Overdue> {
         let clock = self.clock.as_mut()?;

@@ -84,6 +84,13 @@ impl Sound {
         self.heard = None;
     }
 
+    /// Puts silence where audio is missing before this time.
+    pub(super) fn fill_to(&mut self, until: MediaTime) {
+        if let Some(packager) = self.packager() {
+            packager.fill_to(until);
+        }
+    }
+
     fn packager(&mut self) -> Option<&mut AudioPackager> {
         match &mut self.rendition.packager {
             Packager::Audio(packager) => Some(packager),
@@ -137,7 +144,7 @@ impl LiveSession {
         let Some(sound) = self.audio.iter_mut().find(|sound| sound.pid == Some(pid)) else {
             return Ok(());
         };
-        if format != Some(sound.config) {
+        if self.gap || format != Some(sound.config) {
             return Ok(());
         }
         if sound.waiting.len() == WAITING_AUDIO {
@@ -206,9 +213,7 @@ impl LiveSession {
             if sound.rendition.packager.end() < until {
                 self.tell_cuts(until);
             }
-            if let Some(packager) = self.audio[at].packager() {
-                packager.fill_to(until);
-            }
+            self.audio[at].fill_to(until);
         }
     }
 

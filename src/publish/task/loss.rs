@@ -26,7 +26,7 @@ impl Task {
         });
         match &self.session {
             Some(session) => {
-                let problem = self.absence(session.goes_on());
+                let problem = self.absence(session);
                 self.set_phase(Phase::Waiting, Some(problem));
             }
             None => {
@@ -40,9 +40,10 @@ impl Task {
 
     /// Has the encoder make what is overdue.
     pub(super) fn keep_cadence(&mut self) {
-        let (Some(session), Some(encoder)) = (&mut self.session, &self.encoder) else { return };
+        let Some(session) = &mut self.session else { return };
         let (overdue, released) = session.keep_cadence(Instant::now());
-        if let Some(due) = overdue {
+        let seen = seen(session);
+        if let (Some(due), Some(encoder)) = (overdue, &self.encoder) {
             // One that is too busy is asked again.
             encoder.input.try_send(Feed::Fill { until: due.until, slate: due.slate }).ok();
         }
@@ -51,8 +52,8 @@ impl Task {
             self.silent = silent;
             let since = clock_time(Duration::ZERO);
             let problem = format!(
-                "the publisher is connected and sends no pictures (noticed at {since}): viewers see the \
-                 slate; look at its encoder and its network"
+                "the publisher is connected and sends no pictures (noticed at {since}): {seen}; look at \
+                 its encoder and its network"
             );
             if silent {
                 warn!(stream = %self.config.name, "{problem}");
@@ -83,17 +84,27 @@ impl Task {
     }
 
     /// Since when the publisher is gone, what viewers see, and what comes next.
-    fn absence(&self, goes_on: bool) -> String {
-        let since = clock_time(Duration::ZERO);
-        let seen = if goes_on { "viewers see the slate" } else { "nothing new is listed" };
+    fn absence(&self, session: &LiveSession) -> String {
+        let (since, seen) = (clock_time(Duration::ZERO), seen(session));
         let next = match self.config.after_grace {
-            AfterGrace::Slate if goes_on => "until somebody publishes the stream".to_owned(),
+            AfterGrace::Slate if session.goes_on() => {
+                "until somebody publishes the stream".to_owned()
+            }
             _ => {
                 let end = clock_time(self.config.grace);
                 format!("and the stream ends at {end} unless somebody publishes it before")
             }
         };
         format!("the publisher is gone since {since}: {seen}, {next}")
+    }
+}
+
+/// What viewers see without a source.
+fn seen(session: &LiveSession) -> &'static str {
+    if session.goes_on() {
+        "viewers see the slate"
+    } else {
+        "players are told that the media is missing"
     }
 }
 

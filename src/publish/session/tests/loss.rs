@@ -202,3 +202,63 @@ fn events_have_a_place_while_the_publisher_is_away() {
     assert!((at.index - 16 * 30).abs() <= 30, "{at:?}");
     assert_eq!(at.anchor, START);
 }
+
+#[test]
+fn passed_through_media_is_missing_in_whole_parts_of_all_renditions_until_one_discontinuity() {
+    let rate = FrameRate::new(30_000, 1001).unwrap();
+    let mut session = session_of(Mode::Passthrough, &source(rate), 0);
+    let start = Instant::now();
+    let at = |millis: u64| start + Duration::from_millis(millis);
+    let mut audio = 0;
+    let mut pass = |session: &mut LiveSession, frames: std::ops::Range<i64>, from: u64| {
+        for index in frames.clone() {
+            let time = session.grid.rate.frame_start(index);
+            let came = from + u64::try_from((index - frames.start) * 1001 / 30).unwrap();
+            let one = unit(time, (index - frames.start) % 60 == 0);
+            if session.ends_gap(&one) {
+                session.restart(START + i64::try_from(came).unwrap() * 1000);
+            }
+            let Some(unit) = session.place(one, at(came)) else { continue };
+            session.pass_through(&unit).unwrap();
+            feed_audio(session, &mut audio, time);
+        }
+    };
+    pass(&mut session, 0..200, 0);
+    let mut before = ["source", "audio"].map(|name| look(&session, name).1);
+    // The last picture came after 6.64 s. Late ones may come for a while; then they are missing.
+    for now in (6650_u64..20_000).step_by(50) {
+        session.keep_cadence(at(now)).1.unwrap();
+        for (name, old) in ["source", "audio"].iter().zip(&mut before) {
+            let (view, new) = look(&session, name);
+            new.follows(old).unwrap();
+            let gap = new.all().last().and_then(|it| it.parts.last()).is_some_and(|it| it.gap);
+            assert_eq!(gap, now > 8145, "{name} at {now}");
+            assert!(view.next_part.is_some());
+            *old = new;
+        }
+    }
+    let ends = before.each_ref().map(|playlist| {
+        let last = playlist.all().last().unwrap();
+        let parts: u64 = last.parts.iter().map(|part| part.duration).sum();
+        last.program_date_time.unwrap() - START / 1000 + i64::try_from(parts / 100).unwrap()
+    });
+    // A part and two frames behind the clock, and a part not yet whole; audio within a frame of its own.
+    for end in ends {
+        assert!((19_950 - 401 - 334..=19_950 - 400).contains(&end), "{end} ms");
+    }
+    assert!(ends[0].abs_diff(ends[1]) <= 22, "{ends:?}");
+    let missing = |playlist: &MediaPlaylist| {
+        let gaps = playlist.segments.iter().filter(|segment| segment.gap);
+        gaps.map(|segment| (segment.msn, segment.duration)).collect::<Vec<_>>()
+    };
+    assert!(missing(&before[0]).len() >= 4);
+    assert!(missing(&before[0]).iter().all(|(_, duration)| duration.abs_diff(200_200) <= 2));
+    // The same source goes on: from its next key frame.
+    pass(&mut session, 600..780, 20_020);
+    for (name, old) in ["source", "audio"].iter().zip(&before) {
+        let (_, new) = look(&session, name);
+        new.follows(old).unwrap();
+        assert_eq!(new.all().filter(|segment| segment.discontinuity).count(), 1, "{name}");
+        assert_eq!(missing(&new)[..3], missing(old)[..3]);
+    }
+}
