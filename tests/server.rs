@@ -19,6 +19,8 @@ mod harness;
 mod life;
 #[path = "server/lint.rs"]
 mod lint;
+#[path = "server/loss.rs"]
+mod loss;
 #[path = "server/media.rs"]
 mod media;
 #[path = "server/modes.rs"]

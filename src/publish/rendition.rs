@@ -1,5 +1,7 @@
 //! One rendition: its packager, its playlist and its bytes, made into the views the origin serves.
 
+mod gap;
+mod listing;
 mod packager;
 mod replay;
 
@@ -12,16 +14,15 @@ use std::time::Instant;
 use bytes::Bytes;
 use nowcast_cmaf::{Output, Part};
 use nowcast_hls::names::{self, Start};
-use nowcast_hls::{
-    BandwidthMeter, DateRange, MediaPlaylist, PartInfo, Profile, Rendered, RenditionReport,
-};
+use nowcast_hls::{BandwidthMeter, DateRange, MediaPlaylist, Profile, Rendered, RenditionReport};
 use nowcast_media::{MediaTime, VideoRange};
 use tokio::sync::watch;
 
 pub(super) use self::packager::Packager;
 use super::metadata::TimedMetadata;
-use super::store::{Begin, Copy, PartFacts, RenditionFacts, unix_ms};
+use super::store::{Begin, Copy, RenditionFacts};
 use crate::flow::{Cmsd, Compressed, RenditionStatus, RenditionView, SegmentView};
+use gap::Gap;
 
 /// Parts in an open first segment that players can start with; a stream plays 4 s after its first key
 /// frame at the latest.
@@ -64,6 +65,8 @@ pub(super) struct Rendition {
     /// Where its last part began, of those that carry timed metadata.
     carried: Option<u64>,
     discontinuity: bool,
+    /// While parts are listed as missing.
+    gap: Option<Gap>,
     delays: VecDeque<Duration>,
     part_target: Duration,
     view: watch::Sender<Arc<RenditionView>>,
@@ -112,6 +115,7 @@ impl Rendition {
             last: None,
             carried: None,
             discontinuity: false,
+            gap: None,
             delays: VecDeque::new(),
             part_target: Duration::from_micros(10 * profile.part_target.units()),
             view: watch::Sender::new(Arc::new(empty)),
@@ -172,7 +176,9 @@ impl Rendition {
             match output {
                 Output::Part(part) => {
                     let part = self.carry(part, metadata);
-                    self.add_part(part, anchor);
+                    let Part { base_decode_time: time, duration, .. } = part;
+                    self.begin_part(part.starts_segment, time, anchor);
+                    self.add_part(part.bytes, time, duration, part.independent);
                 }
                 Output::SegmentEnd => self.end_segment(),
             }
@@ -258,98 +264,5 @@ impl Rendition {
         }
         let last = self.carried.replace(part.base_decode_time);
         metadata.carry(part, last)
-    }
-
-    fn add_part(&mut self, part: Part, anchor: i64) {
-        if part.starts_segment {
-            let start =
-                i128::from(part.base_decode_time) * 1_000_000 / i128::from(self.timescale.get());
-            let unix_ms = (i128::from(anchor) + start + 500) / 1000;
-            let mark = self.playlist.mark();
-            let begin = Begin {
-                msn: self.next_msn,
-                part: self.next_part,
-                discontinuities: mark.discontinuities,
-                position: mark.position,
-                longest: mark.longest,
-                start: self.start,
-                discontinuity: std::mem::take(&mut self.discontinuity),
-                unix_ms: i64::try_from(unix_ms).unwrap_or(0),
-                init: self.init.to_string(),
-                time: part.base_decode_time,
-                anchor,
-            };
-            self.begin_segment(&begin);
-            if let Some((_, init)) = self.inits.iter().find(|(name, _)| *name == self.init) {
-                self.copy.begin(begin.clone(), init);
-            }
-            self.last = Some(begin);
-        }
-        let facts = PartFacts {
-            duration: part.duration,
-            time: part.base_decode_time,
-            independent: part.independent,
-            at_ms: unix_ms(),
-        };
-        self.copy.note(self.next_msn, self.next_part + 1);
-        self.copy.part(facts, &part.bytes);
-        self.list_part(facts, part.bytes);
-    }
-
-    fn begin_segment(&mut self, begin: &Begin) {
-        self.playlist.begin_segment(begin.unix_ms, &self.init, begin.discontinuity);
-        self.segments.push_back(Arc::new(SegmentView {
-            msn: begin.msn,
-            complete: false,
-            first_part: begin.part,
-            part_start: begin.start,
-            start: begin.start,
-            parts: Vec::new(),
-            cmsd: Vec::new(),
-        }));
-    }
-
-    fn list_part(&mut self, part: PartFacts, bytes: Bytes) {
-        self.playlist.add_part(PartInfo {
-            number: self.next_part,
-            duration: part.duration,
-            independent: part.independent,
-            gap: false,
-        });
-        self.next_part += 1;
-        self.status.parts += 1;
-        let ticks = i64::try_from(part.duration).unwrap_or(i64::MAX);
-        let duration = MediaTime::from_scale(ticks, self.timescale);
-        self.segment.0 += duration;
-        self.segment.1 += bytes.len() as u64;
-        if let Some(open) = self.segments.back_mut() {
-            let open = Arc::make_mut(open);
-            let lasts = Duration::from_micros(u64::try_from(duration.as_micros()).unwrap_or(0));
-            let audio = matches!(self.packager, Packager::Audio(_));
-            open.cmsd.push(Cmsd::part(lasts, bytes.len(), audio));
-            open.parts.push(bytes);
-        }
-    }
-
-    fn end_segment(&mut self) {
-        self.playlist.end_segment();
-        let (duration, bytes) = std::mem::take(&mut self.segment);
-        self.meter.push(duration, bytes);
-        self.status.msn = self.next_msn;
-        self.next_msn += 1;
-        if let Some(open) = self.segments.back_mut() {
-            let open = Arc::make_mut(open);
-            (open.complete, open.start) = (true, self.start);
-        }
-        self.copy.end(self.start);
-        self.position += duration;
-        for removed in self.playlist.evict() {
-            self.leaving.push_back(self.position + removed.retention);
-        }
-        while self.leaving.pop_front_if(|until| *until <= self.position).is_some() {
-            if let Some(gone) = self.segments.pop_front() {
-                self.copy.remove(gone.msn);
-            }
-        }
     }
 }

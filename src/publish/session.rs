@@ -1,6 +1,8 @@
 //! One life of a stream: its frozen grid, its renditions, and the timeline they share.
 
 mod begin;
+mod cadence;
+mod loss;
 mod restore;
 mod sound;
 #[cfg(test)]
@@ -25,6 +27,7 @@ use crate::config::Mode;
 use crate::flow::{Compressed, EncodedFrame, RenditionStatus, Session};
 use crate::ladder::Rung;
 
+use cadence::Cadence;
 pub(super) use sound::{Carried, Sound};
 
 /// A live session: the single writer of all its renditions.
@@ -45,6 +48,7 @@ pub(super) struct LiveSession {
     /// The audio that the source has now.
     source_audio: Vec<SourceAudio>,
     timeline: Timeline,
+    cadence: Cadence,
     /// Unix time in microseconds of the timeline's zero; moves only at a discontinuity.
     anchor: i64,
     /// Where the video that was received ends.
@@ -54,6 +58,8 @@ pub(super) struct LiveSession {
     next_cut: i64,
     /// Pictures are left out until decoding can start again.
     awaits_key_frame: bool,
+    /// Parts are being listed as missing.
+    gap: bool,
     /// When the pictures that are being encoded came in, by frame index.
     arrivals: VecDeque<(i64, Instant)>,
     /// Unix time in milliseconds at which the session began.
@@ -72,6 +78,7 @@ impl LiveSession {
     pub(super) fn restart(&mut self, now_unix_micros: i64) {
         // A restored session's timeline may have gone further than the disk knows.
         let index = self.frame_from(self.end_of_media().max(self.metadata.floor()));
+        self.end_gap();
         self.all_mut().for_each(|rendition| rendition.packager.restart());
         self.drain();
         self.all_mut().for_each(Rendition::mark_discontinuity);
@@ -91,6 +98,7 @@ impl LiveSession {
         let begin = self.grid.rate.frame_start(index);
         self.all_mut().for_each(|rendition| rendition.packager.begin_at(begin));
         self.timeline.begin_epoch(begin);
+        self.restart_clock(index, begin);
         self.video_end = begin;
         self.next_cut = match self.mode {
             Mode::Transcode => index + i64::from(self.grid.segment_frames),
@@ -114,10 +122,16 @@ impl LiveSession {
 
     /// The source's timestamps jumped while it stayed connected: its new clock goes on where the old one ended.
     ///
-    /// Passed-through pictures cannot be retimed, so there it is a discontinuity.
+    /// If frames have been made without it meanwhile, it goes on where the media's clock stands. Passed-through
+    /// pictures cannot be retimed, so there it is a discontinuity.
     pub(super) fn epoch(&mut self, now_unix_micros: i64) {
         match self.mode {
-            Mode::Transcode => self.timeline.begin_epoch(self.video_end),
+            Mode::Transcode => {
+                self.timeline.begin_epoch(self.video_end);
+                if self.cadence.fills() {
+                    self.cadence.lose();
+                }
+            }
             Mode::Passthrough => self.restart(now_unix_micros),
         }
     }
@@ -144,26 +158,6 @@ impl LiveSession {
     /// Pictures cannot be decoded before the next key frame: they are left out.
     pub(super) fn await_key_frame(&mut self) {
         self.awaits_key_frame = true;
-    }
-
-    /// Lays a source unit on the session's timeline; `None` while a key frame is awaited.
-    pub(super) fn place(&mut self, unit: AccessUnit) -> Option<AccessUnit> {
-        if self.awaits_key_frame && !unit.random_access {
-            return None;
-        }
-        self.awaits_key_frame = false;
-        let unit = self.timeline.video(unit);
-        let frame = self.grid.rate.nearest_frame(unit.dts);
-        self.video_end = self.video_end.max(self.grid.rate.frame_start(frame + 1));
-        self.metadata.flow(frame);
-        self.fill_audio(unit.dts);
-        if self.mode == Mode::Transcode {
-            if self.arrivals.len() == ARRIVALS {
-                self.arrivals.pop_front();
-            }
-            self.arrivals.push_back((self.grid.rate.nearest_frame(unit.pts), Instant::now()));
-        }
-        Some(unit)
     }
 
     /// Packages a passed-through unit (placed already).
@@ -200,18 +194,15 @@ impl LiveSession {
             return Ok(());
         };
         let handled = packager.handle_unit(&unit);
+        self.cadence.made(frame.index);
         let came = self.arrivals.iter().rev().find(|(index, _)| *index == frame.index);
         self.publish(came.map(|&(_, came)| (frame.rung, came)));
         handled
     }
 
-    /// The source is gone.
-    pub(super) fn lose_source(&mut self) {
-        self.metadata.stop();
-    }
-
     /// Ends every playlist.
     pub(super) fn end(&mut self) {
+        self.end_gap();
         self.all_mut().for_each(|rendition| rendition.packager.restart());
         self.drain();
         self.all_mut().for_each(Rendition::end);

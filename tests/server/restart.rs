@@ -37,12 +37,10 @@ impl Seen {
             playlist.check().unwrap_or_else(|fault| panic!("{path}: {fault}\n{}", answer.text()));
             let folder = path.strip_suffix("index.m3u8").unwrap();
             for segment in playlist.all() {
-                let parts = segment.parts.iter().map(|part| &part.uri);
-                for uri in parts.chain(&segment.uri).chain(&segment.init) {
-                    let uri = format!("{folder}{uri}");
-                    let bytes = server.get(&uri);
-                    assert_eq!(bytes.status, 200, "{uri}");
-                    media.insert(uri, bytes.body);
+                let parts = segment.parts.iter().filter(|part| !part.gap).map(|part| &part.uri);
+                let whole = segment.uri.iter().filter(|_| !segment.gap);
+                for uri in parts.chain(whole).chain(&segment.init) {
+    XX
                 }
             }
             playlists.insert(path.clone(), playlist);
@@ -70,7 +68,7 @@ impl Seen {
 }
 
 #[test]
-fn a_stream_goes_on_after_two_crashes_of_the_server_and_an_upgrade() {
+fn a_stream_goes_on_after_a_crash_of_the_server_and_an_upgrade() {
     let mut server = Server::start(&STREAMS.map(|(name, more)| open_stream(name, more)).concat());
     let send = |server: &Server| STREAMS.map(|(name, _)| Sender::ffmpeg(server, name, &usual()));
     let mut senders = send(&server);
@@ -86,9 +84,6 @@ fn a_stream_goes_on_after_two_crashes_of_the_server_and_an_upgrade() {
         await_segments(&server, 2);
         let before = see(&server);
         if round == 1 {
-            // Twice, before anybody has come back.
-            server.kill();
-            server = server.start_again_in_place();
             server.kill();
         } else {
             assert!(server.stop().success());
@@ -101,6 +96,8 @@ fn a_stream_goes_on_after_two_crashes_of_the_server_and_an_upgrade() {
             restored.assert_follows(before);
             assert_eq!(server.status(name)["phase"], "waiting");
         }
+        // With the slate, and with parts that are missing.
+        await_segments(&server, 1);
         senders = send(&server);
         for (name, _) in STREAMS {
             server.await_phase(name, "live", 15);

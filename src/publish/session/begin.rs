@@ -11,6 +11,7 @@ use nowcast_hls::Profile;
 use nowcast_media::{Grid, MediaTime, VideoCodec};
 use tokio::sync::watch;
 
+use super::cadence::Cadence;
 use super::{LiveSession, Sound};
 use crate::config::{Mode, StreamConfig};
 use crate::flow::{Cues, Session};
@@ -106,10 +107,12 @@ impl LiveSession {
             audio: Sound::of(&audio, grid, profile),
             source_audio: Vec::new(),
             timeline: Timeline::default(),
+            cadence: Cadence::new(grid, 0),
             anchor: 0,
             video_end: MediaTime::ZERO,
             next_cut: 0,
             awaits_key_frame: true,
+            gap: false,
             arrivals: VecDeque::new(),
             since_ms,
             copy: copy.clone(),

@@ -1,12 +1,14 @@
 //! A session goes on after a restart of the server.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use nowcast_hls::Mark;
 use nowcast_hls::names::Start;
 use nowcast_media::MediaTime;
 
 use super::LiveSession;
+use super::cadence::Cadence;
 use crate::config::Mode;
 use crate::flow::{Compressed, Cues};
 use crate::publish::rendition::Rendition;
@@ -67,6 +69,7 @@ impl LiveSession {
         }
         let ends = session.video.iter().map(|rendition| rendition.packager.end());
         session.video_end = ends.max().unwrap_or(MediaTime::ZERO);
+        session.cadence = Cadence::new(session.grid, session.next_index());
         session.set_anchor(anchor);
         let (prefix, rate) = (&session.shared.prefix, session.grid.rate);
         let text =
@@ -79,5 +82,14 @@ impl LiveSession {
         session.copy.keep(session.facts(ended_ms));
         session.changed = false;
         Some(session)
+    }
+
+    /// The session was restored, and no source is there: an encoder makes the slate, behind the discontinuity
+    /// that the restart is; pictures passed through are missing until there are some.
+    pub(in crate::publish) fn go_on_without_source(&mut self, unix_micros: i64, now: Instant) {
+        if self.mode == Mode::Transcode {
+            self.restart(unix_micros);
+        }
+        self.lose_source(now);
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use tracing::{error, info, warn};
 
-use super::{Ended, Task};
+use super::{Ended, Task, unix_micros};
 use crate::flow::Phase;
 use crate::publish::session::LiveSession;
 use crate::publish::store::{Stored, unix_ms};
@@ -57,14 +57,18 @@ impl Task {
         self.set_phase(Phase::Ended, None);
     }
 
-    /// The session has no publisher yet; its grace begins now.
-    fn wait_on(&mut self, session: LiveSession) {
+    /// The session has no publisher yet, and goes on without: with the slate, or with parts that are missing.
+    /// Its grace begins now.
+    fn wait_on(&mut self, mut session: LiveSession) {
         // There is one at the most; were there two, the newer one is what players ask for.
         self.end_session();
         self.status.send_modify(|status| status.since_ms = u64::try_from(session.since_ms).ok());
+        session.go_on_without_source(unix_micros(), Instant::now());
+        let problem = self.absence(&session);
         self.session = Some(session);
+        self.start_encoder(None);
         self.lost_at = Some(Instant::now());
-        self.set_phase(Phase::Waiting, None);
+        self.set_phase(Phase::Waiting, Some(problem));
     }
 
     /// Tells the operator that the disk does not keep the stream, or keeps it again.

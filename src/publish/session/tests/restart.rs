@@ -73,7 +73,9 @@ impl World {
         for index in 0..frames {
             let time = session.grid.rate.frame_start(index);
             feed_audio(session, &mut audio, time);
-            let Some(unit) = session.place(unit(time, index % 60 == 0)) else { continue };
+            let Some(unit) = session.place(unit(time, index % 60 == 0), Instant::now()) else {
+                continue;
+            };
             if self.mode == Mode::Passthrough {
                 session.pass_through(&unit).unwrap();
                 continue;
@@ -167,14 +169,14 @@ proptest! {
     #[test]
     fn no_name_ever_means_two_things_and_no_byte_is_another_after_any_number_of_restarts(
         mode in prop::sample::select(vec![Mode::Transcode, Mode::Passthrough]),
-        lives in prop::collection::vec((20..500_i64, end()), 2..5),
+        lives in prop::collection::vec((20..500_i64, 0..6_u64, end()), 2..5),
     ) {
         let dir = tempfile::tempdir().unwrap();
         let mut world = World {
             dir, mode, start: 0, boot: 0, media: BTreeMap::new(), multivariant: None, now: START,
         };
         let mut before: Option<(BTreeMap<String, MediaPlaylist>, End, String)> = None;
-        for (frames, end) in lives {
+        for (frames, away, end) in lives {
             let store = world.store();
             let mut session = match world.restore(&store) {
                 Some((mut session, tail)) => {
@@ -191,6 +193,12 @@ proptest! {
                             let last = |one: &MediaPlaylist| one.all().last().map(|it| it.msn);
                             prop_assert!(gone <= 1 && last(playlist) == last(&before[name]));
                         }
+                    }
+                    if mode == Mode::Passthrough {
+                        // Parts are missing until the publisher is back.
+                        let now = Instant::now();
+                        session.go_on_without_source(world.now, now);
+                        session.keep_cadence(now + std::time::Duration::from_secs(away)).1.unwrap();
                     }
                     session.restart(world.now);
                     session
