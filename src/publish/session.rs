@@ -225,7 +225,8 @@ impl LiveSession {
             audio,
         };
         let renditions = self.all().map(Rendition::facts).collect();
-        Facts::new(&frozen, renditions, self.variants.declared(), ended_ms)
+        let ranges = self.metadata.date_ranges();
+        Facts::new(&frozen, renditions, self.variants.declared(), ranges, ended_ms)
     }
 
     fn tell_changes(&mut self) {
@@ -292,6 +293,7 @@ impl LiveSession {
         });
         if let Some(ranges) = self.metadata.new_date_ranges() {
             self.all_mut().for_each(|rendition| rendition.set_date_ranges(&ranges));
+            self.changed = true;
         }
         changed
     }

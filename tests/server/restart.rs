@@ -40,7 +40,10 @@ impl Seen {
                 let parts = segment.parts.iter().filter(|part| !part.gap).map(|part| &part.uri);
                 let whole = segment.uri.iter().filter(|_| !segment.gap);
                 for uri in parts.chain(whole).chain(&segment.init) {
-    XX
+                    let uri = format!("{folder}{uri}");
+                    let bytes = server.get(&uri);
+                    assert_eq!(bytes.status, 200, "{uri}");
+                    media.insert(uri, bytes.body);
                 }
             }
             playlists.insert(path.clone(), playlist);

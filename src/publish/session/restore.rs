@@ -69,6 +69,8 @@ impl LiveSession {
         }
         let ends = session.video.iter().map(|rendition| rendition.packager.end());
         session.video_end = ends.max().unwrap_or(MediaTime::ZERO);
+        session.metadata.restore(facts.date_ranges());
+        session.drain();
         session.cadence = Cadence::new(session.grid, session.next_index());
         session.set_anchor(anchor);
         let (prefix, rate) = (&session.shared.prefix, session.grid.rate);

@@ -1,10 +1,12 @@
 //! What the disk keeps of a session: all that it needs to go on after a restart.
 
+use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use nowcast_hls::Mark;
 use nowcast_hls::names::Start;
+use nowcast_hls::{DateRange, Mark};
 use nowcast_media::{
     AacConfig, FrameRate, Grid, Language, MediaTime, ParameterSets, VideoCodec, VideoRange,
 };
@@ -41,6 +43,18 @@ pub(in crate::publish) struct Facts {
     pub(in crate::publish) renditions: Vec<RenditionFacts>,
     /// Peak and average bits a second, as the multivariant playlist declares them; empty before it does.
     pub(in crate::publish) declared: Vec<(u64, u64)>,
+    date_ranges: Vec<Range>,
+}
+
+/// What an EXT-X-DATERANGE says: a range stays until it has left the playlist.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+struct Range {
+    id: String,
+    class: String,
+    start_unix_ms: i64,
+    duration_ms: Option<u64>,
+    planned_duration_ms: Option<u64>,
+    attributes: Vec<(String, String)>,
 }
 
 /// What else is known of a rendition.
@@ -131,6 +145,7 @@ impl Facts {
         frozen: &Frozen,
         renditions: Vec<RenditionFacts>,
         declared: Vec<(u64, u64)>,
+        date_ranges: &[DateRange],
         ended_ms: Option<i64>,
     ) -> Self {
         let Frozen { prefix, since_ms, mode, grid, window, rungs, sets, audio } = frozen;
@@ -155,7 +170,13 @@ impl Facts {
             audio: audio.iter().map(track).collect(),
             renditions,
             declared,
+            date_ranges: date_ranges.iter().map(Range::of).collect(),
         }
+    }
+
+    /// What the playlists said with EXT-X-DATERANGE.
+    pub(in crate::publish) fn date_ranges(&self) -> Arc<[DateRange]> {
+        self.date_ranges.iter().map(Range::known).collect()
     }
 
     /// What froze; `None` if another version wrote it.
@@ -178,6 +199,32 @@ impl Facts {
             },
             audio: self.audio.iter().map(Track::known).collect(),
         })
+    }
+}
+
+impl Range {
+    fn of(range: &DateRange) -> Self {
+        let owned = |(name, value): &(Cow<'static, str>, String)| (name.to_string(), value.clone());
+        Self {
+            id: range.id.clone(),
+            class: range.class.to_string(),
+            start_unix_ms: range.start_unix_ms,
+            duration_ms: range.duration_ms,
+            planned_duration_ms: range.planned_duration_ms,
+            attributes: range.attributes.iter().map(owned).collect(),
+        }
+    }
+
+    fn known(&self) -> DateRange {
+        let known = |(name, value): &(String, String)| (name.clone().into(), value.clone());
+        DateRange {
+            id: self.id.clone(),
+            class: self.class.clone().into(),
+            start_unix_ms: self.start_unix_ms,
+            duration_ms: self.duration_ms,
+            planned_duration_ms: self.planned_duration_ms,
+            attributes: self.attributes.iter().map(known).collect(),
+        }
     }
 }
 

@@ -87,11 +87,11 @@ impl Rendition {
 fn polls(part: u64) -> Vec<DateRange> {
     let poll = |opens: u64| DateRange {
         id: format!("poll-{opens}"),
-        class: "live.nowcast.poll",
+        class: "live.nowcast.poll".into(),
         start_unix_ms: BEGAN + i64::try_from(opens).unwrap() * 200,
         duration_ms: (part >= opens + 10 && opens < 60).then_some(2000),
         planned_duration_ms: Some(3000),
-        attributes: vec![("X-NOWCAST-EVENT", "eyJ9".to_owned())],
+        attributes: vec![("X-NOWCAST-EVENT".into(), "eyJ9".to_owned())],
     };
     (0..=part).step_by(20).map(poll).collect()
 }

@@ -65,7 +65,7 @@ fn talkative() -> (Arc<Cues>, Asked) {
         };
         let range = |number: u64| DateRange {
             id: number.to_string(),
-            class: "live.nowcast.poll",
+            class: "live.nowcast.poll".into(),
             start_unix_ms: START / 1000 + i64::try_from(number).unwrap() * 2000,
             duration_ms: None,
             planned_duration_ms: None,

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use proptest::prelude::*;
 
 use super::*;
+use crate::flow::{Composed, DateRange};
 use crate::publish::store::{Store, Tail};
 
 const STREAM: &str = "sim";
@@ -50,7 +51,7 @@ impl World {
         let source = source(FrameRate::new(30_000, 1001).unwrap());
         let prefix = format!("{}-1", self.start);
         let copy = store.copy(&config.name, &prefix);
-        LiveSession::new(prefix, &config, &source, rungs, Arc::default(), copy, self.now)
+        LiveSession::new(prefix, &config, &source, rungs, polls(), copy, self.now)
     }
 
     /// The session as the disk has it, if anybody could play it.
@@ -63,7 +64,7 @@ impl World {
             copy.discard();
             return None;
         }
-        let session = LiveSession::restore(stored, Arc::default(), copy, self.start, None)?;
+        let session = LiveSession::restore(stored, polls(), copy, self.start, None)?;
         Some((session, tail))
     }
 
@@ -141,6 +142,23 @@ impl World {
         files.sort_unstable();
         files
     }
+}
+
+/// A poll that opens with the stream and stays open.
+fn polls() -> Arc<Cues> {
+    let cues = Arc::<Cues>::default();
+    cues.compose_with(Box::new(|_| {
+        let poll = DateRange {
+            id: "poll".to_owned(),
+            class: "live.nowcast.poll".into(),
+            start_unix_ms: START / 1000,
+            duration_ms: None,
+            planned_duration_ms: Some(60_000),
+            attributes: vec![("X-NOWCAST-EVENT".into(), "eyJ9".to_owned())],
+        };
+        Composed { cues: Vec::new(), date_ranges: vec![poll].into() }
+    }));
+    cues
 }
 
 fn collect(dir: &Path, files: &mut Vec<PathBuf>) {
