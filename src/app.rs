@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tracing::{error, info, warn};
 
 use crate::admission::Admission;
@@ -49,6 +49,9 @@ fn default_stream() -> Result<StreamConfig> {
     Ok(StreamConfig::standard(name))
 }
 
+/// How long the disk may take for what is left at a stop.
+const LAST_WRITE: Duration = Duration::from_secs(5);
+
 /// A server whose ports are bound.
 pub struct Server {
     config: Arc<ArcSwap<Config>>,
@@ -87,11 +90,12 @@ impl Server {
         config.store(Arc::new(bound));
         let start_encoder: publish::StartEncoder =
             Arc::new(|job| encode::spawn(job, encode::Options::default()));
-        let setting = publish::Setting { start_encoder, start_counter };
+        let store = Arc::new(publish::Store::open(state.dir())?);
+        let setting = publish::Setting { start_encoder, start_counter, store };
         let secret = state.token_secret()?;
         let rooms =
             Rooms::new(Arc::clone(&streams), Arc::clone(&config), state.dir(), secret.as_bytes())?;
-        for stream in &config.load().streams {
+        for stream in &setting.store.streams(&config.load()) {
             let stream = publish::spawn(stream.clone(), setting.clone());
             rooms.open(&stream)?;
             streams.insert(&stream);
@@ -164,6 +168,7 @@ impl Server {
                 .trusting(self.config.load().http.trusted_proxies.clone())
                 .noting(note);
         let (figures, of_rooms) = (origin.figures(), self.rooms.figures());
+        let store = Arc::clone(&self.setting.store);
         let desk = ops::Ops::new(
             Arc::clone(&self.streams),
             self.ready.subscribe(),
@@ -171,6 +176,7 @@ impl Server {
             vec![
                 Box::new(move |out| figures.expose(out)),
                 Box::new(move |out| of_rooms.expose(out)),
+                Box::new(move |out| store.expose(out)),
             ],
         );
         let rooms = Arc::clone(&self.rooms);
@@ -189,7 +195,11 @@ impl Server {
         let http = tokio::spawn(listener::serve(http, Arc::new(origin), stopped.clone()));
         let ops = tokio::spawn(listener::serve(self.ops, Arc::new(desk), stopped));
         let renewal = self.tls.clone().map(|tls| tokio::spawn(renew(tls)));
-        self.ready.send_replace(true);
+        let (ready, store) = (self.ready.clone(), Arc::clone(&self.setting.store));
+        let restored = tokio::spawn(async move {
+            store.restored().await;
+            ready.send_replace(true);
+        });
         wait_for_stop(|| match reload() {
             Ok(config) => {
                 if let (Some(tls), Some(certificate)) = (&self.tls, &config.http.tls) {
@@ -201,6 +211,7 @@ impl Server {
         })
         .await;
         info!("stopping: held requests are answered, publishers and workers let go");
+        restored.abort();
         self.ready.send_replace(false);
         stop.send_replace(true);
         self.rooms.stop();
@@ -211,6 +222,12 @@ impl Server {
         }
         if let Some(renewal) = renewal {
             renewal.abort();
+        }
+        // What goes on after this is not to end the sessions that the next server goes on with.
+        let store = Arc::clone(&self.setting.store);
+        let finished = tokio::task::spawn_blocking(move || store.finish());
+        if timeout(LAST_WRITE, finished).await.is_err() {
+            error!("the disk does not take what is left of the sessions");
         }
     }
 }

@@ -3,6 +3,7 @@
 mod load;
 mod read;
 mod room;
+mod slate;
 pub mod units;
 
 use std::fmt;
@@ -19,6 +20,7 @@ use crate::flow::StreamName;
 use crate::procfs;
 
 pub use read::{Fault, Overrides};
+pub use slate::{AfterGrace, Slate};
 
 /// The whole configuration, checked.
 #[derive(Clone, Debug)]
@@ -114,6 +116,10 @@ pub struct StreamConfig {
     pub window: Duration,
     /// How long a stream outlives its lost publisher.
     pub grace: Duration,
+    /// What follows then.
+    pub after_grace: AfterGrace,
+    /// What viewers see while nobody publishes; `None`: a text.
+    pub slate: Option<Slate>,
     /// What its audience may do.
     pub room: Room,
 }
@@ -250,6 +256,8 @@ impl StreamConfig {
             segment: Duration::from_secs(2),
             window: Duration::from_secs(60),
             grace: Duration::from_secs(30),
+            after_grace: AfterGrace::End,
+            slate: None,
             room: Room::default(),
         }
     }

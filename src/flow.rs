@@ -20,7 +20,7 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use nowcast_media::{AccessUnit, Grid, VideoFormat};
+use nowcast_media::{AccessUnit, Grid, VideoCodec};
 use nowcast_mpegts as mpegts;
 use tokio::sync::{mpsc, watch};
 
@@ -30,6 +30,7 @@ pub use self::cues::{Composed, Composer, Cue, Cues, PartSpan, Position};
 pub use self::status::{Phase, RenditionStatus, StreamStatus};
 use crate::ladder::Rung;
 pub use nowcast_hls::DateRange;
+use nowcast_hls::names::Start;
 
 /// A stream's name: `[a-z0-9_-]{1,64}`.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -116,8 +117,8 @@ pub struct IngestHealth {
 pub struct EncodeJob {
     /// The stream, for logs and names.
     pub stream: StreamName,
-    /// The source's codec.
-    pub source: VideoFormat,
+    /// The source's codec; `None` until there is one.
+    pub source: Option<VideoCodec>,
     /// Frame rate and lengths of parts and segments of the output.
     pub grid: Grid,
     /// The frame index at which a segment begins; others follow every `grid.segment_frames` frames,
@@ -125,14 +126,32 @@ pub struct EncodeJob {
     pub first_index: i64,
     /// The rungs, highest first.
     pub rungs: Vec<Rung>,
+    /// The picture laid over the last one while no source is there, in PNG; `None`: a text.
+    pub slate: Option<Bytes>,
+}
+
+/// What an encoder is given, in order.
+#[derive(Clone, Debug)]
+pub enum Feed {
+    /// An access unit, its times on the stream's timeline; these come in decode order.
+    Unit(AccessUnit),
+    /// No picture has come in time: what is not made yet of the frames before `until` shows the last
+    /// one again, or the slate. The slate then goes on until a picture comes and a part begins.
+    Fill {
+        /// The frame after the last that is to be made.
+        until: i64,
+        /// The slate, not the last picture.
+        slate: bool,
+    },
+    /// The units that follow are those of another source, of this codec.
+    Source(VideoCodec),
 }
 
 /// A running encoder of one stream. Dropping it ends the worker.
 #[derive(Debug)]
 pub struct Encoder {
-    /// Access units, their times on the stream's timeline, in decode order. Full: the caller waits
-    /// no longer than it likes (`try_send`), drops the unit and counts it.
-    pub input: mpsc::Sender<AccessUnit>,
+    /// Full: the caller waits no longer than it likes (`try_send`), drops a unit and counts it.
+    pub input: mpsc::Sender<Feed>,
     /// Coded frames; per rung the index rises by one, except where a worker died.
     pub output: mpsc::Receiver<EncodedFrame>,
     /// What is to be told of the worker.
@@ -166,6 +185,8 @@ pub struct EncoderStatus {
     pub restarts: u64,
     /// Why the last worker ended, in a sentence.
     pub last_error: Option<String>,
+    /// What a worker that runs cannot do, in a sentence.
+    pub problem: Option<String>,
     /// Frames decoded from the source.
     pub frames_in: u64,
     /// Frames repeated or invented to keep the frame rate.
@@ -224,6 +245,8 @@ pub struct RenditionView {
     pub segments: Vec<Arc<SegmentView>>,
     /// The number the next part will have: the preload hint. `None` after the end.
     pub next_part: Option<u64>,
+    /// Which start of the server names it.
+    pub start: Start,
 }
 
 /// A segment's bytes, part by part.
@@ -235,6 +258,10 @@ pub struct SegmentView {
     pub complete: bool,
     /// Number of its first part; the others follow without a gap.
     pub first_part: u64,
+    /// Which start of the server named its parts.
+    pub part_start: Start,
+    /// Which one named it: the next one, where its last part was its last before a crash.
+    pub start: Start,
     /// The parts: their concatenation is the segment.
     pub parts: Vec<Bytes>,
     /// What `CMSD-Static` says of each.

@@ -4,8 +4,10 @@ mod metadata;
 mod probe;
 mod rendition;
 mod session;
+mod store;
 mod task;
 mod timeline;
 mod variants;
 
+pub use store::Store;
 pub use task::{Setting, StartEncoder, spawn};

@@ -1,12 +1,14 @@
 //! The encoder with real worker processes, fed by what ffmpeg encodes and read by ffmpeg.
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
+#[path = "encode/absence.rs"]
+mod absence;
 #[path = "encode/stage.rs"]
 mod stage;
 
 use std::time::{Duration, Instant};
 
-use nowcast::flow::{EncodeJob, EncodedFrame};
+use nowcast::flow::{EncodeJob, EncodedFrame, Feed};
 use stage::{assert_whole, clip, indexes, job, paced, pump, spawn};
 
 const SIZE_720: &str = "testsrc2=size=1280x720:rate=30";
@@ -47,7 +49,7 @@ async fn hevc_ten_bit_422_and_odd_sizes_become_plain_h264() {
         let (width, height) = size.split_once('x').unwrap();
         let mut job = job(width.parse().unwrap(), height.parse().unwrap(), (25, 1));
         if codec == "libx265" {
-            job.source.codec = nowcast_media::VideoCodec::Hevc;
+            job.source = Some(nowcast_media::VideoCodec::Hevc);
         }
         let frames = pump(spawn(&job), stage::shifted(&units, -units[0].pts.ticks())).await;
         assert_eq!(indexes(&frames, 0), (0..25).collect::<Vec<_>>(), "{codec} {size} {pixels}");
@@ -219,7 +221,7 @@ async fn a_worker_leaves_with_its_encoder_and_with_its_parent() {
     let units = clip(&["testsrc2=size=640x360:rate=30"], &["-t", "1", "-bf", "0"]);
     let mut encoder = spawn(&job);
     for unit in units {
-        encoder.input.send(unit).await.unwrap();
+        encoder.input.send(Feed::Unit(unit)).await.unwrap();
     }
     encoder.output.recv().await.unwrap();
     let pid = encoder.status.borrow().pid.unwrap();

@@ -19,12 +19,16 @@ mod harness;
 mod life;
 #[path = "server/lint.rs"]
 mod lint;
+#[path = "server/loss.rs"]
+mod loss;
 #[path = "server/media.rs"]
 mod media;
 #[path = "server/modes.rs"]
 mod modes;
 #[path = "server/player.rs"]
 mod player;
+#[path = "server/restart.rs"]
+mod restart;
 #[path = "server/socket.rs"]
 mod socket;
 #[path = "server/source.rs"]

@@ -92,6 +92,10 @@ pub(super) fn run(config: &Config, json: bool) -> Result<(), Failure> {
         for (key, span) in durations(stream) {
             line(&mut text, key, &show_duration(span));
         }
+        line(&mut text, "after_grace", stream.after_grace.as_str());
+        if let Some(slate) = &stream.slate {
+            line(&mut text, "slate", &slate.file.display().to_string());
+        }
         for (key, value) in room(stream) {
             writeln!(text, "{key} = {value}").ok();
         }
@@ -157,6 +161,8 @@ fn json_stream(name: &str, stream: &StreamConfig) -> serde_json::Value {
         "open": stream.open,
         "mode": mode(stream),
         "ladder": stream.ladder,
+        "after_grace": stream.after_grace.as_str(),
+        "slate": stream.slate.as_ref().map(|slate| &slate.file),
     });
     for (key, shown) in room(stream) {
         value[key] = shown;

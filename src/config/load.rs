@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::read::{Fault, Overrides, Reader, Section};
-use super::{Config, Http, Issuer, Limits, Mode, Ops, Srt, StreamConfig, room, units};
+use super::{
+    AfterGrace, Config, Http, Issuer, Limits, Mode, Ops, Slate, Srt, StreamConfig, room, slate,
+    units,
+};
 
 use crate::certificate::Certificate;
 use crate::flow::StreamName;
@@ -146,7 +149,7 @@ fn default_state_dir() -> PathBuf {
     })
 }
 
-const STREAM_KEYS: [&str; 19] = [
+const STREAM_KEYS: [&str; 21] = [
     "name",
     "key",
     "open",
@@ -157,6 +160,8 @@ const STREAM_KEYS: [&str; 19] = [
     "segment",
     "window",
     "grace",
+    "after_grace",
+    "slate",
     "anonymous",
     "block_words",
     "hold_words",
@@ -169,6 +174,7 @@ const STREAM_KEYS: [&str; 19] = [
 ];
 
 fn stream(mut section: Section<'_, '_>) -> Option<(String, StreamConfig)> {
+    let dir = Path::new(section.reader.file).parent().map(Path::to_owned).unwrap_or_default();
     let before = section.reader.faults.len();
     let name = section.text("name", |text| {
         if text == "*" || StreamName::new(text).is_some() {
@@ -203,6 +209,8 @@ fn stream(mut section: Section<'_, '_>) -> Option<(String, StreamConfig)> {
         segment: section.duration("segment", ["1s", "10s"]).unwrap_or(Duration::from_secs(2)),
         window: section.duration("window", ["10s", "24h"]).unwrap_or(Duration::from_secs(60)),
         grace: section.duration("grace", ["0s", "24h"]).unwrap_or(Duration::from_secs(30)),
+        after_grace: section.text("after_grace", slate::after_grace).unwrap_or(AfterGrace::End),
+        slate: section.text("slate", |file| Slate::load(&dir.join(file))),
         room: room::read(&mut section),
         ..StreamConfig::standard(StreamName::new("template")?)
     };
@@ -214,6 +222,12 @@ fn stream(mut section: Section<'_, '_>) -> Option<(String, StreamConfig)> {
     if stream.window < stream.segment * 6 {
         section.complain_here(
             "`window` is shorter than six segments; players need that much (RFC 8216bis §6.2.2)",
+        );
+    }
+    let slate = stream.slate.is_some() || stream.after_grace == AfterGrace::Slate;
+    if slate && stream.mode == Mode::Passthrough {
+        section.complain_here(
+            "only a transcoded stream has a slate; take out `slate` and `after_grace`, or `mode`",
         );
     }
     if stream.open && stream.key.is_some() {

@@ -29,6 +29,7 @@ const ELEMENTS: &[(&str, &str, bool, bool)] = &[
     ("avdec_h265", "HEVC sources", true, false),
     ("videoconvertscale", "scaling", true, false),
     ("x264enc", "H.264 rungs, software", true, true),
+    ("pngdec", "the slate while nobody publishes", true, false),
     ("avenc_aac", "the test picture's tone", true, false),
     ("aacparse", "the test picture's tone", true, false),
     ("mpegtsmux", "the test picture", true, false),

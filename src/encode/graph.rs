@@ -86,7 +86,7 @@ pub(super) fn package(element: &str) -> Option<&'static str> {
         "mpegtsmux" | "x265enc" | "openh264enc" | "h264parse" | "nvh264enc" | "vah264enc" => {
             "gstreamer1.0-plugins-bad"
         }
-        "aacparse" | "deinterlace" => "gstreamer1.0-plugins-good",
+        "aacparse" | "deinterlace" | "pngdec" => "gstreamer1.0-plugins-good",
         "vaapih264enc" => "gstreamer1.0-vaapi",
         _ => return None,
     })

@@ -4,11 +4,13 @@ mod delay;
 mod history;
 mod process;
 mod usage;
+mod watchdog;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
+use nowcast_media::VideoCodec;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior};
@@ -18,17 +20,15 @@ use super::wire::{FromWorker, Job, Stats, ToWorker};
 use crate::admission;
 use crate::flow::{
     ENCODER_INPUT_QUEUE, ENCODER_OUTPUT_QUEUE, EncodeJob, EncodedFrame, Encoder, EncoderStatus,
+    Feed,
 };
 use crate::pipelines::Pipelines;
 use delay::Delay;
-use history::History;
+use history::{Fill, History};
 use process::Worker;
 use usage::Usage;
+use watchdog::Watchdog;
 
-/// A worker that takes nothing for so long, although it was sent something, hangs.
-const HANG: Duration = Duration::from_secs(2);
-/// Until its first word a worker may read a plugin registry from a slow disk.
-const START: Duration = Duration::from_secs(10);
 /// What is sent ahead of the socket: a key frame, not a backlog.
 const SEND_AHEAD: usize = 64 << 10;
 /// A worker that lived so long is started again at once.
@@ -73,6 +73,7 @@ pub fn spawn(job: EncodeJob, options: Options) -> Encoder {
         resume: job.first_index,
         delay: Delay::new(job.rungs.len()),
         history: History::default(),
+        fill: Fill::default(),
         before: Stats::default(),
         job,
         options,
@@ -87,10 +88,11 @@ pub fn spawn(job: EncodeJob, options: Options) -> Encoder {
 struct Supervisor {
     job: EncodeJob,
     options: Options,
-    units: mpsc::Receiver<nowcast_media::AccessUnit>,
+    units: mpsc::Receiver<Feed>,
     frames: mpsc::Sender<EncodedFrame>,
     report: watch::Sender<EncoderStatus>,
     history: History,
+    fill: Fill,
     /// The frame after the last that any rung has handed on.
     resume: i64,
     delay: Delay,
@@ -151,7 +153,7 @@ impl Supervisor {
         let (job, pipelines) = (&self.job, &self.options.pipelines);
         let largest = job.rungs.first().ok_or("the job has no rungs")?;
         let wire = Job {
-            decode: graph::decode(pipelines, job.source.codec)?,
+            decode: job.source.map(|codec| graph::decode(pipelines, codec)).transpose()?,
             encode: graph::encode(pipelines, job)?,
             rungs: u8::try_from(job.rungs.len()).map_err(|_| "the job has more than 255 rungs")?,
             shape: (largest.width, largest.height),
@@ -175,16 +177,31 @@ impl Supervisor {
                 () = tokio::time::sleep_until(end) => return !self.frames.is_closed(),
                 () = self.frames.closed() => return false,
                 // Without an input, what was kept is still to be encoded.
-                Some(unit) = self.units.recv() => self.receive(unit),
+                Some(feed) = self.units.recv() => drop(self.receive(feed)),
             }
         }
     }
 
-    fn receive(&mut self, unit: nowcast_media::AccessUnit) {
-        if ToWorker::fits(&unit.data) {
-            self.delay.received(self.job.grid.rate.nearest_frame(unit.pts), Instant::now());
-            self.history.push(unit);
+    /// Takes what comes in; answers the codec if another source begins.
+    fn receive(&mut self, feed: Feed) -> Option<VideoCodec> {
+        match feed {
+            Feed::Unit(unit) => {
+                self.fill.over = true;
+                if ToWorker::fits(&unit.data) {
+                    self.delay.received(self.job.grid.rate.nearest_frame(unit.pts), Instant::now());
+                    self.history.push(unit);
+                }
+            }
+            Feed::Fill { until, slate } => {
+                self.fill = Fill { until, slate, told: self.fill.told, over: false };
+            }
+            Feed::Source(codec) => {
+                self.job.source = Some(codec);
+                self.history.forget();
+                return Some(codec);
+            }
         }
+        None
     }
 
     /// One worker, from its first word to its last.
@@ -193,14 +210,22 @@ impl Supervisor {
         let (mut read, mut write) = worker.socket.split();
         let (mut incoming, mut outgoing) = (BytesMut::new(), BytesMut::new());
         ToWorker::Job(Box::new(job)).write(&mut outgoing);
+        if let Some(image) = self.job.slate.clone().filter(ToWorker::fits) {
+            ToWorker::Slate(image).write(&mut outgoing);
+        }
+        self.fill.told = None;
         let mut tick = tokio::time::interval(Duration::from_millis(250));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut usage = Usage::default();
-        let mut watchdog = Watchdog { limit: START, since: Instant::now() };
+        let mut watchdog = Watchdog::default();
         let (mut input, mut error) = (Input::Open, None);
         loop {
             if matches!(input, Input::Open | Input::Ended) {
+                let waited = self.waits();
                 self.send_ahead(&mut outgoing);
+                if !waited && self.waits() {
+                    watchdog.sign();
+                }
             }
             if matches!(input, Input::Ended) && outgoing.is_empty() {
                 input = Input::Shut;
@@ -217,6 +242,10 @@ impl Supervisor {
                         match FromWorker::take(&mut incoming) {
                             Ok(None) => break,
                             Ok(Some(FromWorker::Error(text))) => error = Some(text),
+                            Ok(Some(FromWorker::Problem(text))) => {
+                                tracing::warn!(stream = %self.job.stream, "{text}");
+                                self.report.send_modify(|status| status.problem = Some(text));
+                            }
                             Ok(Some(FromWorker::Coded { rung, key, index, data })) => {
                                 watchdog.sign();
                                 let frame = EncodedFrame { rung: usize::from(rung), index, key, data };
@@ -246,7 +275,12 @@ impl Supervisor {
                     }
                 }
                 unit = self.units.recv(), if matches!(input, Input::Open) && outgoing.is_empty() => match unit {
-                    Some(unit) => self.receive(unit),
+                    Some(feed) => if let Some(codec) = self.receive(feed) {
+                        match graph::decode(&self.options.pipelines, codec) {
+                            Ok(text) => ToWorker::Decode(text).write(&mut outgoing),
+                            Err(fault) => return End::Died(fault),
+                        }
+                    },
                     None => input = Input::Ended,
                 },
                 () = self.frames.closed() => return End::Done,
@@ -257,9 +291,8 @@ impl Supervisor {
                         status.delay_ms = delay_ms;
                         status.cores = cores.or(status.cores);
                     });
-                    let waits = !matches!(input, Input::Open) || watchdog.limit == START || self.history.waits();
-                    if waits && watchdog.since.elapsed() > watchdog.limit {
-                        let limit = watchdog.limit.as_secs();
+                    let waits = !matches!(input, Input::Open) || self.waits();
+                    if let Some(limit) = watchdog.barks(waits) {
                         error = Some(format!("the worker made nothing of its input for {limit} s and was killed"));
                         break;
                     }
@@ -288,6 +321,17 @@ impl Supervisor {
                 ToWorker::Unit { seq, pts, dts, data: unit.data.clone() }.write(outgoing);
             }
         }
+        let Fill { until, slate, told, over } = self.fill;
+        let due = !over && until > self.resume && told.is_none_or(|told| told < until);
+        if due && !self.history.has_unsent() {
+            ToWorker::Fill { until, slate }.write(outgoing);
+            self.fill.told = Some(until);
+        }
+    }
+
+    /// Has the worker been told what it has not done?
+    fn waits(&self) -> bool {
+        self.history.waits() || self.fill.told.is_some_and(|told| told > self.resume)
     }
 
     /// `false`: nobody wants frames any more.
@@ -324,24 +368,4 @@ enum Input {
     Shut,
     /// The worker takes nothing more.
     Broken,
-}
-
-/// How long a worker may make nothing of what it was sent.
-struct Watchdog {
-    limit: Duration,
-    since: Instant,
-}
-
-impl Watchdog {
-    fn sign(&mut self) {
-        self.since = Instant::now();
-    }
-
-    /// The first heartbeat: the graphs run. Later ones say nothing of the codecs.
-    fn started(&mut self) {
-        if self.limit == START {
-            self.limit = HANG;
-            self.sign();
-        }
-    }
 }

@@ -12,8 +12,8 @@ pub(super) const MAX_MESSAGE: usize = 16 << 20;
 /// What a worker is to do.
 #[derive(Clone, Debug, Eq, PartialEq, serde::Deserialize, serde::Serialize)]
 pub(super) struct Job {
-    /// The launch text of the decoder: appsrc `units`, appsink `pictures`.
-    pub(super) decode: String,
+    /// The launch text of the decoder: appsrc `units`, appsink `pictures`. Without a source there is none.
+    pub(super) decode: Option<String>,
     /// The launch text of scalers and encoders: appsrc `raw`, appsinks `rung0`, `rung1`, ….
     pub(super) encode: String,
     /// How many rungs.
@@ -38,6 +38,12 @@ pub(super) enum ToWorker {
     Job(Box<Job>),
     /// An access unit; `seq` names it in [`FromWorker::Taken`].
     Unit { seq: u64, pts: i64, dts: i64, data: Bytes },
+    /// The frames before `until` are due, whether pictures came or not.
+    Fill { until: i64, slate: bool },
+    /// The launch text of the decoder of the units that follow.
+    Decode(String),
+    /// The picture of the slate, in PNG.
+    Slate(Bytes),
 }
 
 /// From the worker to the supervisor.
@@ -51,6 +57,8 @@ pub(super) enum FromWorker {
     Stats(Stats),
     /// Why the worker is about to end.
     Error(String),
+    /// What the worker cannot do, although it goes on.
+    Problem(String),
 }
 
 /// What a worker counts, since it started.
@@ -92,6 +100,12 @@ impl ToWorker {
                 out.put_i64(*dts);
                 out.put_slice(data);
             }),
+            Self::Fill { until, slate } => message(out, 2, |out| {
+                out.put_i64(*until);
+                out.put_u8(u8::from(*slate));
+            }),
+            Self::Decode(text) => message(out, 3, |out| out.put_slice(text.as_bytes())),
+            Self::Slate(image) => message(out, 4, |out| out.put_slice(image)),
         }
     }
 
@@ -106,6 +120,11 @@ impl ToWorker {
                 dts: body.get_i64(),
                 data: body,
             }),
+            2 if body.len() == 9 => {
+                Some(Self::Fill { until: body.get_i64(), slate: body.get_u8() != 0 })
+            }
+            3 => Some(Self::Decode(String::from_utf8_lossy(&body).into_owned())),
+            4 => Some(Self::Slate(body)),
             _ => None,
         };
         message.map(Some).ok_or(WireError::Senseless(kind))
@@ -129,6 +148,7 @@ impl FromWorker {
                 out.put_u64(stats.skipped);
             }),
             Self::Error(text) => message(out, 3, |out| out.put_slice(text.as_bytes())),
+            Self::Problem(text) => message(out, 4, |out| out.put_slice(text.as_bytes())),
         }
     }
 
@@ -149,6 +169,7 @@ impl FromWorker {
                 skipped: body.get_u64(),
             }),
             3 => Self::Error(String::from_utf8_lossy(&body).into_owned()),
+            4 => Self::Problem(String::from_utf8_lossy(&body).into_owned()),
             _ => return Err(WireError::Senseless(kind)),
         };
         Ok(Some(message))
@@ -214,11 +235,13 @@ mod tests {
         }
 
         #[test]
-        fn access_units_arrive_as_they_were_sent(seq: u64, pts: i64, dts: i64, data: Vec<u8>) {
-            let sent = ToWorker::Unit { seq, pts, dts, data: data.into() };
-            let mut bytes = BytesMut::new();
-            sent.write(&mut bytes);
-            prop_assert_eq!(ToWorker::take(&mut bytes), Ok(Some(sent)));
+        fn units_and_fills_arrive_as_they_were_sent(seq: u64, pts: i64, dts: i64, data: Vec<u8>) {
+            let fill = ToWorker::Fill { until: pts, slate: seq % 2 == 0 };
+            for sent in [ToWorker::Unit { seq, pts, dts, data: data.into() }, fill] {
+                let mut bytes = BytesMut::new();
+                sent.write(&mut bytes);
+                prop_assert_eq!(ToWorker::take(&mut bytes), Ok(Some(sent)));
+            }
         }
     }
 }

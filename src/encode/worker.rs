@@ -5,6 +5,8 @@
 
 mod coder;
 mod retime;
+mod slate;
+mod stage;
 
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
@@ -84,7 +86,7 @@ fn run(input: &mut UnixStream, outlet: &Arc<Outlet>) -> Result<(), String> {
     let mut received = BytesMut::new();
     let mut coder = None;
     while let Some(message) = next(input, &mut received)? {
-        match (message, &coder) {
+        match (message, &mut coder) {
             (ToWorker::Job(job), None) => {
                 coder = Some(Coder::start(&job, outlet)?);
                 let outlet = Arc::clone(outlet);
@@ -98,8 +100,11 @@ fn run(input: &mut UnixStream, outlet: &Arc<Outlet>) -> Result<(), String> {
             (ToWorker::Unit { seq, pts, dts, data }, Some(coder)) => {
                 coder.push(seq, pts, dts, data)?;
             }
+            (ToWorker::Fill { until, slate }, Some(coder)) => coder.fill(until, slate)?,
+            (ToWorker::Decode(text), Some(coder)) => coder.decode(&text)?,
+            (ToWorker::Slate(image), Some(coder)) => coder.set_slate(image),
             (ToWorker::Job(_), Some(_)) => return Err("the supervisor sent a second job".into()),
-            (ToWorker::Unit { .. }, None) => return Err("the supervisor sent no job".into()),
+            (_, None) => return Err("the supervisor sent no job".into()),
         }
     }
     // What is inside still comes out, and the end of it ends the process; so does a heartbeat that nobody hears.

@@ -5,7 +5,7 @@ use http::header::{
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use nowcast_hls::Profile;
 use nowcast_hls::cache::{self, Class};
-use nowcast_hls::names::{self, MediaName};
+use nowcast_hls::names::{self, MediaName, Start};
 
 use super::hold::Holder;
 use super::range::{ByteRange, cut};
@@ -46,13 +46,13 @@ impl Ask {
     ) -> Result<Response<Body>, Refusal> {
         let view = holder.now();
         match names::parse(&self.file) {
-            Some(MediaName::Part(number)) => {
+            Some(MediaName::Part(start, number)) => {
                 let urgency = view.urgency;
                 let mut held = None;
-                let part = match find_part(&view, number) {
+                let part = match find_part(&view, start, number) {
                     Err(Missing::Hinted) if !self.head => {
                         drop(view);
-                        let settled = |view: &RenditionView| match find_part(view, number) {
+                        let settled = |view: &RenditionView| match find_part(view, start, number) {
                             Err(Missing::Hinted) => None,
                             found => Some(found),
                         };
@@ -67,9 +67,10 @@ impl Ask {
                 response.headers_mut().insert(CMSD_STATIC, cmsd.value(held));
                 Ok(response)
             }
-            Some(MediaName::Segment(msn)) => {
+            Some(MediaName::Segment(start, msn)) => {
                 let index = view.segments.binary_search_by_key(&msn, |segment| segment.msn);
                 match index.ok().map(|index| &view.segments[index]) {
+                    Some(segment) if segment.start != start => Err(Refusal::not_found("segment")),
                     Some(segment) if segment.complete => {
                         self.reply(&segment.parts, Class::Segment, view.urgency, profile)
                     }
@@ -164,16 +165,19 @@ impl From<Missing> for Refusal {
     }
 }
 
-fn find_part(view: &RenditionView, number: u64) -> Result<(Bytes, Cmsd), Missing> {
+fn find_part(view: &RenditionView, start: Start, number: u64) -> Result<(Bytes, Cmsd), Missing> {
     let after = view.segments.partition_point(|segment| segment.first_part <= number);
     let part = after.checked_sub(1).and_then(|index| {
         let segment = &view.segments[index];
+        if segment.part_start != start {
+            return None;
+        }
         let index = usize::try_from(number - segment.first_part).ok()?;
         Some((segment.parts.get(index)?.clone(), segment.cmsd.get(index)?.clone()))
     });
     part.ok_or(match view.next_part {
-        Some(next) if number == next => Missing::Hinted,
-        Some(next) if number > next => Missing::NotYet,
+        Some(next) if number == next && start == view.start => Missing::Hinted,
+        Some(next) if number > next && start == view.start => Missing::NotYet,
         _ => Missing::Gone,
     })
 }

@@ -137,6 +137,16 @@ impl TimedMetadata {
         std::mem::take(&mut self.changed).then(|| Arc::clone(&self.date_ranges))
     }
 
+    /// What EXT-X-DATERANGE says.
+    pub(super) fn date_ranges(&self) -> &[DateRange] {
+        &self.date_ranges
+    }
+
+    /// Goes on with what was said before a restart of the server.
+    pub(super) fn restore(&mut self, date_ranges: Arc<[DateRange]>) {
+        (self.date_ranges, self.changed) = (date_ranges, true);
+    }
+
     fn compose(&mut self, part: &Part) {
         let (pts, end) = (part.base_decode_time, part.base_decode_time + part.duration);
         let index = self.frame(pts);

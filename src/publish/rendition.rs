@@ -1,5 +1,10 @@
 //! One rendition: its packager, its playlist and its bytes, made into the views the origin serves.
 
+mod gap;
+mod listing;
+mod packager;
+mod replay;
+
 use std::collections::VecDeque;
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -7,60 +12,17 @@ use std::time::Duration;
 use std::time::Instant;
 
 use bytes::Bytes;
-use nowcast_cmaf::{AudioPackager, Output, Part, VideoPackager};
-use nowcast_hls::{
-    BandwidthMeter, DateRange, MediaPlaylist, PartInfo, Profile, RenditionReport, names,
-};
+use nowcast_cmaf::{Output, Part};
+use nowcast_hls::names::{self, Start};
+use nowcast_hls::{BandwidthMeter, DateRange, MediaPlaylist, Profile, Rendered, RenditionReport};
 use nowcast_media::{MediaTime, VideoRange};
 use tokio::sync::watch;
 
+pub(super) use self::packager::Packager;
 use super::metadata::TimedMetadata;
+use super::store::{Begin, Copy, RenditionFacts};
 use crate::flow::{Cmsd, Compressed, RenditionStatus, RenditionView, SegmentView};
-
-/// What cuts the rendition's parts.
-#[derive(Debug)]
-pub(super) enum Packager {
-    Video(VideoPackager),
-    Audio(AudioPackager),
-}
-
-impl Packager {
-    fn poll_output(&mut self) -> Option<Output> {
-        match self {
-            Self::Video(packager) => packager.poll_output(),
-            Self::Audio(packager) => packager.poll_output(),
-        }
-    }
-
-    pub(super) fn restart(&mut self) {
-        match self {
-            Self::Video(packager) => packager.restart(),
-            Self::Audio(packager) => packager.restart(),
-        }
-    }
-
-    /// Where the next segment begins, after a restart; video begins with its picture anyway.
-    pub(super) fn begin_at(&mut self, at: MediaTime) {
-        if let Self::Audio(packager) = self {
-            packager.begin_at(at);
-        }
-    }
-
-    /// Where the media taken so far ends.
-    pub(super) fn end(&self) -> MediaTime {
-        match self {
-            Self::Video(packager) => packager.end(),
-            Self::Audio(packager) => packager.end(),
-        }
-    }
-
-    pub(super) fn set_anchor(&mut self, unix_micros: i64) {
-        match self {
-            Self::Video(packager) => packager.set_anchor(unix_micros),
-            Self::Audio(packager) => packager.set_anchor(unix_micros),
-        }
-    }
-}
+use gap::Gap;
 
 /// Parts in an open first segment that players can start with; a stream plays 4 s after its first key
 /// frame at the latest.
@@ -94,9 +56,17 @@ pub(super) struct Rendition {
     leaving: VecDeque<MediaTime>,
     next_part: u64,
     pub(super) next_msn: u64,
+    /// Which start of the server names what comes.
+    start: Start,
+    /// Where the disk has it.
+    pub(super) copy: Copy,
+    /// The last segment, as the disk has its beginning.
+    last: Option<Begin>,
     /// Where its last part began, of those that carry timed metadata.
     carried: Option<u64>,
     discontinuity: bool,
+    /// While parts are listed as missing.
+    gap: Option<Gap>,
     delays: VecDeque<Duration>,
     part_target: Duration,
     view: watch::Sender<Arc<RenditionView>>,
@@ -120,6 +90,7 @@ impl Rendition {
             inits: Vec::new(),
             segments: Vec::new(),
             next_part: Some(0),
+            start: 0,
         };
         Self {
             packager,
@@ -139,25 +110,35 @@ impl Rendition {
             leaving: VecDeque::new(),
             next_part: 0,
             next_msn: 0,
+            start: 0,
+            copy: Copy::default(),
+            last: None,
             carried: None,
             discontinuity: false,
+            gap: None,
             delays: VecDeque::new(),
             part_target: Duration::from_micros(10 * profile.part_target.units()),
             view: watch::Sender::new(Arc::new(empty)),
         }
     }
 
-    /// Sets the init section of the segments to come; the same bytes again change nothing.
-    pub(super) fn set_init(&mut self, bytes: Bytes) {
+    /// Sets the init section of the segments to come; answers whether it is another one.
+    pub(super) fn set_init(&mut self, bytes: Bytes) -> bool {
         let name: Arc<str> = names::init(&bytes).into();
         if self.init == name {
-            return;
+            return false;
         }
         if !self.inits.iter().any(|(known, _)| *known == name) {
             self.inits.push((Arc::clone(&name), bytes));
         }
         self.playlist.announce_init(&name);
         self.init = name;
+        true
+    }
+
+    /// What the disk is to know of it.
+    pub(super) fn facts(&self) -> RenditionFacts {
+        RenditionFacts::new(&self.status, self.range, self.last.clone())
     }
 
     /// The next segment does not continue the one before.
@@ -195,7 +176,9 @@ impl Rendition {
             match output {
                 Output::Part(part) => {
                     let part = self.carry(part, metadata);
-                    self.add_part(part, anchor);
+                    let Part { base_decode_time: time, duration, .. } = part;
+                    self.begin_part(part.starts_segment, time, anchor);
+                    self.add_part(part.bytes, time, duration, part.independent);
                 }
                 Output::SegmentEnd => self.end_segment(),
             }
@@ -221,8 +204,10 @@ impl Rendition {
 
     /// Shows the present state to everyone who waits for it: rendered and compressed once.
     pub(super) fn show(&self, reports: &[RenditionReport<'_>]) {
-        let text = self.playlist.render(reports);
         let edge = self.playlist.edge();
+        // What lists nothing is no playlist: who asks waits.
+        let nothing = edge.report_position().is_none() && !edge.ended();
+        let text = if nothing { Rendered::default() } else { self.playlist.render(reports) };
         let view = RenditionView {
             published: Instant::now(),
             urgency: self.urgency,
@@ -233,6 +218,7 @@ impl Rendition {
             inits: self.inits.clone(),
             segments: self.segments.iter().cloned().collect(),
             next_part: (!edge.ended()).then_some(self.next_part),
+            start: self.start,
         };
         self.view.send_replace(Arc::new(view));
     }
@@ -278,62 +264,5 @@ impl Rendition {
         }
         let last = self.carried.replace(part.base_decode_time);
         metadata.carry(part, last)
-    }
-
-    fn add_part(&mut self, part: Part, anchor: i64) {
-        if part.starts_segment {
-            let start =
-                i128::from(part.base_decode_time) * 1_000_000 / i128::from(self.timescale.get());
-            let unix_ms = (i128::from(anchor) + start + 500) / 1000;
-            self.playlist.begin_segment(
-                i64::try_from(unix_ms).unwrap_or(0),
-                &self.init,
-                std::mem::take(&mut self.discontinuity),
-            );
-            self.segments.push_back(Arc::new(SegmentView {
-                msn: self.next_msn,
-                complete: false,
-                first_part: self.next_part,
-                parts: Vec::new(),
-                cmsd: Vec::new(),
-            }));
-        }
-        self.playlist.add_part(PartInfo {
-            number: self.next_part,
-            duration: part.duration,
-            independent: part.independent,
-            gap: false,
-        });
-        self.next_part += 1;
-        self.status.parts += 1;
-        let ticks = i64::try_from(part.duration).unwrap_or(i64::MAX);
-        let duration = MediaTime::from_scale(ticks, self.timescale);
-        self.segment.0 += duration;
-        self.segment.1 += part.bytes.len() as u64;
-        if let Some(open) = self.segments.back_mut() {
-            let open = Arc::make_mut(open);
-            let lasts = Duration::from_micros(u64::try_from(duration.as_micros()).unwrap_or(0));
-            let audio = matches!(self.packager, Packager::Audio(_));
-            open.cmsd.push(Cmsd::part(lasts, part.bytes.len(), audio));
-            open.parts.push(part.bytes);
-        }
-    }
-
-    fn end_segment(&mut self) {
-        self.playlist.end_segment();
-        let (duration, bytes) = std::mem::take(&mut self.segment);
-        self.meter.push(duration, bytes);
-        self.status.msn = self.next_msn;
-        self.next_msn += 1;
-        if let Some(open) = self.segments.back_mut() {
-            Arc::make_mut(open).complete = true;
-        }
-        self.position += duration;
-        for removed in self.playlist.evict() {
-            self.leaving.push_back(self.position + removed.retention);
-        }
-        while self.leaving.pop_front_if(|until| *until <= self.position).is_some() {
-            self.segments.pop_front();
-        }
     }
 }

@@ -1,29 +1,33 @@
 //! One life of a stream: its frozen grid, its renditions, and the timeline they share.
 
+mod begin;
+mod cadence;
+mod loss;
+mod restore;
 mod sound;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, VecDeque};
-use std::iter;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-use arc_swap::ArcSwap;
-use nowcast_cmaf::{Cut, PackageError, VideoPackager, video_init};
-use nowcast_hls::{Profile, RenditionReport};
+use nowcast_cmaf::{PackageError, video_init};
+use nowcast_hls::RenditionReport;
 use nowcast_media::{AccessUnit, Grid, MediaTime, ParameterSets, VideoCodec};
 use tokio::sync::watch;
 
 use super::metadata::TimedMetadata;
 use super::probe::{Source, SourceAudio};
 use super::rendition::{Packager, Rendition};
+use super::store::{Copy, Facts, Frozen, unix_ms};
 use super::timeline::Timeline;
 use super::variants::Variants;
-use crate::config::{Mode, StreamConfig};
-use crate::flow::{Compressed, Cues, EncodedFrame, RenditionStatus, Session};
+use crate::config::Mode;
+use crate::flow::{Compressed, EncodedFrame, RenditionStatus, Session};
 use crate::ladder::Rung;
 
+use cadence::Cadence;
 pub(super) use sound::{Carried, Sound};
 
 /// A live session: the single writer of all its renditions.
@@ -44,6 +48,7 @@ pub(super) struct LiveSession {
     /// The audio that the source has now.
     source_audio: Vec<SourceAudio>,
     timeline: Timeline,
+    cadence: Cadence,
     /// Unix time in microseconds of the timeline's zero; moves only at a discontinuity.
     anchor: i64,
     /// Where the video that was received ends.
@@ -53,94 +58,27 @@ pub(super) struct LiveSession {
     next_cut: i64,
     /// Pictures are left out until decoding can start again.
     awaits_key_frame: bool,
+    /// Parts are being listed as missing.
+    gap: bool,
     /// When the pictures that are being encoded came in, by frame index.
     arrivals: VecDeque<(i64, Instant)>,
+    /// Unix time in milliseconds at which the session began.
+    pub(super) since_ms: i64,
+    /// Where the disk has it.
+    pub(super) copy: Copy,
+    /// What the session is has changed since it was last told to the disk.
+    changed: bool,
 }
 
 /// Pictures whose arrival is remembered: 4 s at 60 fps.
 const ARRIVALS: usize = 256;
 
 impl LiveSession {
-    /// Begins a session, behind all that was ever bound to the stream's timeline. Its grid is frozen
-    /// here, for all its life.
-    pub(super) fn new(
-        prefix: String,
-        config: &StreamConfig,
-        source: &Source,
-        rungs: Vec<Rung>,
-        cues: Arc<Cues>,
-        now_unix_micros: i64,
-    ) -> Self {
-        let time = |span: std::time::Duration| {
-            MediaTime::from_millis(i64::try_from(span.as_millis()).unwrap_or(i64::MAX / 90))
-        };
-        let grid = Grid::new(source.rate, time(config.part), time(config.segment));
-        let profile = Profile::new(&grid, time(config.window));
-        let (names, codec, cut): (Vec<_>, _, _) = match config.mode {
-            Mode::Transcode => (
-                rungs.iter().map(|rung| rung.name.clone()).collect(),
-                VideoCodec::H264,
-                Cut::Counted,
-            ),
-            Mode::Passthrough => {
-                (vec!["source".to_owned()], source.format.codec, Cut::AtRandomAccess)
-            }
-        };
-        let mut video: Vec<_> = names
-            .iter()
-            .map(|name| {
-                let packager = Packager::Video(VideoPackager::new(codec, grid, cut));
-                Rendition::new(name, packager, MediaTime::TIMESCALE, profile)
-            })
-            .collect();
-        // Sound first, then the lowest rung: a higher bit rate is never more urgent (App. B.1).
-        for (rendition, urgency) in video.iter_mut().rev().zip((3..6).chain(iter::repeat(6))) {
-            rendition.urgency = urgency;
-        }
-        if let Some(highest) = video.first_mut() {
-            highest.highest = true;
-        }
-        let mut metadata = TimedMetadata::new(cues, grid, config.mode);
-        metadata.set_bit_rate(rungs.iter().map(|rung| rung.bitrate).min().unwrap_or(0));
-        let multivariant = watch::Sender::new(None);
-        let mut session = Self {
-            shared: Arc::new(Session {
-                prefix,
-                profile,
-                multivariant: multivariant.subscribe(),
-                renditions: ArcSwap::default(),
-            }),
-            grid,
-            rungs,
-            mode: config.mode,
-            multivariant,
-            variants: Variants::default(),
-            metadata,
-            source_codec: source.format.codec,
-            source_sets: source.sets.clone(),
-            video,
-            audio: Sound::of(&source.audio, grid, profile),
-            source_audio: source.audio.clone(),
-            timeline: Timeline::default(),
-            anchor: 0,
-            video_end: MediaTime::ZERO,
-            next_cut: 0,
-            awaits_key_frame: true,
-            arrivals: VecDeque::new(),
-        };
-        if config.mode == Mode::Passthrough {
-            session.set_video_format(0, &source.sets);
-        }
-        session.begin_epoch(session.frame_from(session.metadata.floor()), now_unix_micros);
-        let renditions: BTreeMap<_, _> =
-            session.all().map(|one| (one.status.name.clone(), one.subscribe())).collect();
-        session.shared.renditions.store(Arc::new(renditions));
-        session
-    }
-
     /// Breaks the timeline: a new source epoch begins with a DISCONTINUITY in every rendition.
     pub(super) fn restart(&mut self, now_unix_micros: i64) {
-        let index = self.frame_from(self.end_of_media());
+        // A restored session's timeline may have gone further than the disk knows.
+        let index = self.frame_from(self.end_of_media().max(self.metadata.floor()));
+        self.end_gap();
         self.all_mut().for_each(|rendition| rendition.packager.restart());
         self.drain();
         self.all_mut().for_each(Rendition::mark_discontinuity);
@@ -160,6 +98,7 @@ impl LiveSession {
         let begin = self.grid.rate.frame_start(index);
         self.all_mut().for_each(|rendition| rendition.packager.begin_at(begin));
         self.timeline.begin_epoch(begin);
+        self.restart_clock(index, begin);
         self.video_end = begin;
         self.next_cut = match self.mode {
             Mode::Transcode => index + i64::from(self.grid.segment_frames),
@@ -183,10 +122,16 @@ impl LiveSession {
 
     /// The source's timestamps jumped while it stayed connected: its new clock goes on where the old one ended.
     ///
-    /// Passed-through pictures cannot be retimed, so there it is a discontinuity.
+    /// If frames have been made without it meanwhile, it goes on where the media's clock stands. Passed-through
+    /// pictures cannot be retimed, so there it is a discontinuity.
     pub(super) fn epoch(&mut self, now_unix_micros: i64) {
         match self.mode {
-            Mode::Transcode => self.timeline.begin_epoch(self.video_end),
+            Mode::Transcode => {
+                self.timeline.begin_epoch(self.video_end);
+                if self.cadence.fills() {
+                    self.cadence.lose();
+                }
+            }
             Mode::Passthrough => self.restart(now_unix_micros),
         }
     }
@@ -197,6 +142,7 @@ impl LiveSession {
             self.restart(now_unix_micros);
             self.set_video_format(0, sets);
             self.source_sets = sets.clone();
+            self.changed = true;
             // The init section that comes is hinted.
             self.show(1);
         }
@@ -212,26 +158,6 @@ impl LiveSession {
     /// Pictures cannot be decoded before the next key frame: they are left out.
     pub(super) fn await_key_frame(&mut self) {
         self.awaits_key_frame = true;
-    }
-
-    /// Lays a source unit on the session's timeline; `None` while a key frame is awaited.
-    pub(super) fn place(&mut self, unit: AccessUnit) -> Option<AccessUnit> {
-        if self.awaits_key_frame && !unit.random_access {
-            return None;
-        }
-        self.awaits_key_frame = false;
-        let unit = self.timeline.video(unit);
-        let frame = self.grid.rate.nearest_frame(unit.dts);
-        self.video_end = self.video_end.max(self.grid.rate.frame_start(frame + 1));
-        self.metadata.flow(frame);
-        self.fill_audio(unit.dts);
-        if self.mode == Mode::Transcode {
-            if self.arrivals.len() == ARRIVALS {
-                self.arrivals.pop_front();
-            }
-            self.arrivals.push_back((self.grid.rate.nearest_frame(unit.pts), Instant::now()));
-        }
-        Some(unit)
     }
 
     /// Packages a passed-through unit (placed already).
@@ -268,23 +194,45 @@ impl LiveSession {
             return Ok(());
         };
         let handled = packager.handle_unit(&unit);
+        self.cadence.made(frame.index);
         let came = self.arrivals.iter().rev().find(|(index, _)| *index == frame.index);
         self.publish(came.map(|&(_, came)| (frame.rung, came)));
         handled
     }
 
-    /// The source is gone.
-    pub(super) fn lose_source(&mut self) {
-        self.metadata.stop();
-    }
-
     /// Ends every playlist.
     pub(super) fn end(&mut self) {
+        self.end_gap();
         self.all_mut().for_each(|rendition| rendition.packager.restart());
         self.drain();
         self.all_mut().for_each(Rendition::end);
         self.metadata.end(self.end_of_media());
         self.show(u32::MAX);
+        self.copy.keep(self.facts(Some(unix_ms())));
+    }
+
+    /// What the disk is to know of the session.
+    fn facts(&self, ended_ms: Option<i64>) -> Facts {
+        let audio = self.audio.iter().map(|sound| (sound.track, sound.config)).collect();
+        let frozen = Frozen {
+            prefix: self.shared.prefix.clone(),
+            since_ms: self.since_ms,
+            mode: self.mode,
+            grid: self.grid,
+            window: self.shared.profile.window,
+            rungs: self.rungs.clone(),
+            sets: self.source_sets.clone(),
+            audio,
+        };
+        let renditions = self.all().map(Rendition::facts).collect();
+        let ranges = self.metadata.date_ranges();
+        Facts::new(&frozen, renditions, self.variants.declared(), ranges, ended_ms)
+    }
+
+    fn tell_changes(&mut self) {
+        if std::mem::take(&mut self.changed) {
+            self.copy.keep(self.facts(None));
+        }
     }
 
     /// Whether players can start.
@@ -326,7 +274,7 @@ impl LiveSession {
             return;
         };
         if let Ok(init) = video_init(sets, &format) {
-            rendition.set_init(init);
+            self.changed |= rendition.set_init(init);
         }
         rendition.status.codecs.clone_from(&format.codec_string);
         (rendition.status.width, rendition.status.height) = (format.width, format.height);
@@ -345,6 +293,7 @@ impl LiveSession {
         });
         if let Some(ranges) = self.metadata.new_date_ranges() {
             self.all_mut().for_each(|rendition| rendition.set_date_ranges(&ranges));
+            self.changed = true;
         }
         changed
     }
@@ -369,8 +318,10 @@ impl LiveSession {
             let update = self.variants.update(prefix, rate, &self.video, &nominal, &self.audio);
             if let Some(text) = update {
                 self.multivariant.send_replace(Some(Compressed::new(text)));
+                self.changed = true;
             }
         }
+        self.tell_changes();
     }
 
     /// Renders the renditions whose bit is set in `which`, each with where all the others stand.

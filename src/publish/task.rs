@@ -3,6 +3,8 @@
 //! It takes publishers in, one after the other, feeds their pictures to the encoder or straight to
 //! the packager, ends the session when nobody comes back in time, and tells how things stand.
 
+mod loss;
+mod restore;
 mod source;
 
 use std::sync::Arc;
@@ -17,9 +19,10 @@ use tracing::{debug, info, warn};
 
 use super::probe::Probe;
 use super::session::LiveSession;
+use super::store::{Copy, Store};
 use crate::config::{Mode, StreamConfig};
 use crate::flow::{
-    Control, Cues, EncodeJob, EncodedFrame, Encoder, Phase, Publisher, Session, Stream,
+    Control, Cues, EncodeJob, EncodedFrame, Encoder, Feed, Phase, Publisher, Session, Stream,
     StreamStatus,
 };
 
@@ -33,12 +36,16 @@ pub struct Setting {
     pub start_encoder: StartEncoder,
     /// How often the server was started on this state directory; part of every path.
     pub start_counter: u64,
+    /// Where sessions outlive the server.
+    pub store: Arc<Store>,
 }
 
 /// How long a source may say nothing useful before the operator is told.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How often timers are looked at and the status is told.
 const TICK: Duration = Duration::from_millis(250);
+/// How often a stream looks for frames that are overdue.
+const BEAT: Duration = Duration::from_millis(50);
 /// Requests to a stream's task; senders wait when it is full.
 const CONTROL_QUEUE: usize = 16;
 
@@ -72,8 +79,11 @@ pub fn spawn(config: StreamConfig, setting: Setting) -> Arc<Stream> {
         probe: None,
         encoder: None,
         lost_at: None,
+        silent: false,
         ended: Vec::new(),
+        trouble: None,
     };
+    task.setting.store.begin_restoring();
     tokio::spawn(task.run());
     stream
 }
@@ -94,14 +104,28 @@ struct Task {
     encoder: Option<Encoder>,
     /// When the publisher was lost.
     lost_at: Option<Instant>,
-    /// Sessions that ended, and when; they are served for the length of the window.
-    ended: Vec<(Arc<Session>, Instant)>,
+    /// The publisher is connected and sends no pictures.
+    silent: bool,
+    /// Sessions that ended; they are served for the length of the window.
+    ended: Vec<Ended>,
+    /// What was last told of the disk.
+    trouble: Option<String>,
+}
+
+/// A session that ended, and when.
+struct Ended {
+    session: Arc<Session>,
+    copy: Copy,
+    since: Instant,
 }
 
 impl Task {
     async fn run(mut self) {
+        self.restore().await;
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut beat = tokio::time::interval(BEAT);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 request = self.requests.recv() => match request {
@@ -116,12 +140,13 @@ impl Task {
                     Some(frame) => self.handle_frame(&frame),
                     None => self.encoder = None,
                 },
+                _ = beat.tick(), if self.session.is_some() => self.keep_cadence(),
                 _ = tick.tick() => self.handle_tick(),
             }
         }
-        if let Some(session) = &mut self.session {
-            session.end();
-        }
+        // The stream is no more. Where the server stops, the disk takes nothing any more.
+        self.end_session();
+        self.ended.iter().for_each(|ended| ended.copy.discard());
     }
 
     fn handle_request(&mut self, request: Control) {
@@ -163,14 +188,17 @@ impl Task {
 
     fn handle_media(&mut self, event: Event) {
         let Some(session) = &mut self.session else { return };
+        if matches!(&event, Event::Video(unit) if session.ends_gap(unit)) {
+            session.restart(unix_micros());
+        }
         let result = match event {
-            Event::Video(unit) => match session.place(unit) {
+            Event::Video(unit) => match session.place(unit, Instant::now()) {
                 None => Ok(()),
                 Some(unit) => match &self.encoder {
                     None if session.mode == Mode::Passthrough => session.pass_through(&unit),
                     None => Ok(()),
                     Some(encoder) => {
-                        if encoder.input.try_send(unit).is_err() {
+                        if encoder.input.try_send(Feed::Unit(unit)).is_err() {
                             session.await_key_frame();
                             let problem = "the encoder does not keep up: pictures are left out until \
                                            the next key frame; choose a smaller ladder or a faster machine";
@@ -233,7 +261,8 @@ impl Task {
     /// Nobody could play it yet, and nobody ever will: the publisher has to come back with another source.
     fn discard_session(&mut self) {
         let Some(mut session) = self.session.take() else { return };
-        session.lose_source();
+        session.lose_source(Instant::now());
+        session.copy.discard();
         let mut sessions = Vec::clone(&self.sessions.load());
         sessions.retain(|one| !Arc::ptr_eq(one, &session.shared));
         self.sessions.store(Arc::new(sessions));
@@ -251,24 +280,6 @@ impl Task {
         }
     }
 
-    fn lose_publisher(&mut self) {
-        self.probe = None;
-        if self.publisher.take().is_none() {
-            return;
-        }
-        info!(stream = %self.config.name, "publisher lost");
-        self.lost_at = Some(Instant::now());
-        self.session.iter_mut().for_each(LiveSession::lose_source);
-        let phase = if self.session.is_some() { Phase::Waiting } else { Phase::Idle };
-        // Why a publisher without a session had to go stays to be read.
-        let problem = self.status.borrow().problem.clone().filter(|_| self.session.is_none());
-        self.set_phase(phase, problem);
-        self.status.send_modify(|status| {
-            status.publisher = None;
-            status.ingest = None;
-        });
-    }
-
     fn handle_tick(&mut self) {
         if let Some((probe, since)) = &self.probe
             && since.elapsed() >= PATIENCE
@@ -280,37 +291,27 @@ impl Task {
         }
         let fault = self.encoder.as_ref().and_then(|encoder| {
             let status = encoder.status.borrow();
-            status.last_error.clone().filter(|_| status.pid.is_none())
+            let dead = status.last_error.clone().filter(|_| status.pid.is_none());
+            dead.or_else(|| status.problem.clone())
         });
         if fault.is_some() {
             self.status.send_modify(|status| status.problem = fault);
         }
         if self.lost_at.is_some_and(|lost| lost.elapsed() >= self.config.grace) {
-            self.lost_at = None;
-            self.end_session();
+            self.end_grace();
         }
-        if let Some((old, since)) = self.ended.first()
-            && since.elapsed() >= self.config.window
-        {
+        if self.ended.first().is_some_and(|old| old.since.elapsed() >= self.config.window) {
+            let old = self.ended.remove(0);
             let mut sessions = Vec::clone(&self.sessions.load());
-            sessions.retain(|session| !Arc::ptr_eq(session, old));
+            sessions.retain(|session| !Arc::ptr_eq(session, &old.session));
             self.sessions.store(Arc::new(sessions));
-            self.ended.remove(0);
+            old.copy.discard();
             if self.status.borrow().phase == Phase::Ended {
                 self.set_phase(Phase::Idle, None);
             }
         }
+        self.tell_trouble();
         self.tell_status();
-    }
-
-    /// Nobody came back: ENDLIST. What was listed stays for the length of the window.
-    fn end_session(&mut self) {
-        self.encoder = None;
-        let Some(mut session) = self.session.take() else { return };
-        session.end();
-        info!(stream = %self.config.name, "stream ended");
-        self.ended.push((Arc::clone(&session.shared), Instant::now()));
-        self.set_phase(Phase::Ended, None);
     }
 
     fn set_phase(&self, phase: Phase, problem: Option<String>) {

@@ -27,6 +27,14 @@ impl Timeline {
         self.shifts = None;
     }
 
+    /// What the epoch has from now on comes so much later.
+    pub(super) fn move_by(&mut self, by: MediaTime) {
+        if let Some(shifts) = &mut self.shifts {
+            shifts.decode += by;
+            shifts.presentation += by;
+        }
+    }
+
     /// The unit on the session's timeline; the first of an epoch sets the shifts.
     pub(super) fn video(&mut self, unit: AccessUnit) -> AccessUnit {
         let shifts = *self.shifts.get_or_insert(Shifts {

@@ -70,6 +70,25 @@ impl Variants {
         Some(self.text(prefix, rate, video, audio))
     }
 
+    /// Peak and average of each variant, as declared.
+    pub(super) fn declared(&self) -> Vec<(u64, u64)> {
+        self.declared.iter().map(|rates| (rates.peak, rates.average)).collect()
+    }
+
+    /// Declares what was declared before a restart; `None` if nothing was.
+    pub(super) fn restore(
+        &mut self,
+        declared: &[(u64, u64)],
+        prefix: &str,
+        rate: FrameRate,
+        video: &[Rendition],
+        audio: &[Sound],
+    ) -> Option<String> {
+        let rates = |&(peak, average): &(u64, u64)| Rates { peak, average };
+        self.declared = declared.iter().map(rates).collect();
+        (!declared.is_empty()).then(|| self.text(prefix, rate, video, audio))
+    }
+
     fn text(&self, prefix: &str, rate: FrameRate, video: &[Rendition], audio: &[Sound]) -> String {
         let mut audio_codecs: Vec<_> = audio.iter().map(|it| it.config.codec_string()).collect();
         audio_codecs.sort_unstable();

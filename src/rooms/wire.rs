@@ -115,11 +115,11 @@ pub(super) fn composed(carriage: &mut Carriage, span: &PartSpan, figures: &Figur
 }
 
 fn date_range(range: Range) -> DateRange {
-    let mut attributes = vec![("X-NOWCAST-EVENT", range.event)];
-    attributes.extend(range.result.map(|result| ("X-NOWCAST-RESULT", result)));
+    let mut attributes = vec![("X-NOWCAST-EVENT".into(), range.event)];
+    attributes.extend(range.result.map(|result| ("X-NOWCAST-RESULT".into(), result)));
     DateRange {
         id: range.id.to_string(),
-        class: range.class,
+        class: range.class.into(),
         start_unix_ms: range.start_ms,
         duration_ms: range.duration_ms,
         planned_duration_ms: range.planned_ms,

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use nowcast::encode::{self, Options};
-use nowcast::flow::{EncodeJob, EncodedFrame, Encoder, StreamName};
+use nowcast::flow::{EncodeJob, EncodedFrame, Encoder, Feed, StreamName};
 use nowcast::ladder::Ladder;
 use nowcast::pipelines::Pipelines;
 use nowcast_media::{AccessUnit, FrameRate, Grid, MediaTime, VideoCodec, VideoFormat, nal};
@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 
 /// The standard ladder for an H.264 source.
 pub(super) fn job(width: u32, height: u32, rate: (u32, u32)) -> EncodeJob {
-    let source = VideoFormat {
+    let format = VideoFormat {
         codec: VideoCodec::H264,
         width,
         height,
@@ -34,8 +34,9 @@ pub(super) fn job(width: u32, height: u32, rate: (u32, u32)) -> EncodeJob {
         stream: StreamName::new("live").unwrap(),
         grid: Grid::new(rate, MediaTime::from_millis(334), MediaTime::from_millis(2000)),
         first_index: 0,
-        rungs: Ladder::load("h264-720p").unwrap().resolve(&source),
-        source,
+        rungs: Ladder::load("h264-720p").unwrap().resolve(&format),
+        source: Some(VideoCodec::H264),
+        slate: None,
     }
 }
 
@@ -145,7 +146,7 @@ pub(super) async fn pump(mut encoder: Encoder, units: Vec<AccessUnit>) -> Vec<En
     let input = encoder.input;
     let feeding = tokio::spawn(async move {
         for unit in units {
-            input.send(unit).await.unwrap();
+            input.send(Feed::Unit(unit)).await.unwrap();
         }
     });
     let mut frames = Vec::new();
@@ -160,7 +161,7 @@ pub(super) async fn pump(mut encoder: Encoder, units: Vec<AccessUnit>) -> Vec<En
 
 /// Feeds units at their decoding times, `speed` times as fast.
 pub(super) fn paced(
-    input: mpsc::Sender<AccessUnit>,
+    input: mpsc::Sender<Feed>,
     units: Vec<AccessUnit>,
     speed: f64,
 ) -> JoinHandle<()> {
@@ -170,7 +171,7 @@ pub(super) fn paced(
         for unit in units {
             let due = (unit.dts - first).ticks() as f64 / 90_000.0 / speed;
             tokio::time::sleep_until(start + Duration::from_secs_f64(due)).await;
-            input.send(unit).await.unwrap();
+            input.send(Feed::Unit(unit)).await.unwrap();
         }
     })
 }

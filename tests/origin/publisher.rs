@@ -115,6 +115,7 @@ impl Rendition {
             inits: Vec::new(),
             segments: Vec::new(),
             next_part: Some(0),
+            start: 0,
         };
         let view = watch::Sender::new(Arc::new(view));
         Self { playlist, segments: Vec::new(), next_part: 0, part_bytes, view }
@@ -140,6 +141,8 @@ impl Rendition {
                     msn: self.segments.last().map_or(0, |last| last.msn + 1),
                     complete: false,
                     first_part: number,
+                    part_start: 0,
+                    start: 0,
                     parts: vec![bytes],
                     cmsd: vec![cmsd],
                 })),
@@ -191,6 +194,7 @@ impl Rendition {
             inits: vec![(INIT.into(), Bytes::from_static(b"init section"))],
             segments: self.segments.clone(),
             next_part,
+            start: 0,
         }));
     }
 }

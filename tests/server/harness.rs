@@ -46,6 +46,21 @@ impl Server {
         Self::launch(std::mem::replace(&mut self.dir, empty))
     }
 
+    /// Starts it again at the very addresses it had, for those who call there again by themselves.
+    pub(crate) fn start_again_in_place(self) -> Self {
+        let file = self.dir.path().join("nowcast.toml");
+        let mut text = std::fs::read_to_string(&file).unwrap();
+        let parts = [("[srt]", self.srt), ("[ops]", self.ops), ("[http]", self.http)];
+        for (part, address) in parts {
+            let at = text.find(part).unwrap();
+            let value = text[at..].find("127.0.0.1:").unwrap() + at;
+            let end = text[value..].find('"').unwrap() + value;
+            text.replace_range(value..end, &address.to_string());
+        }
+        std::fs::write(file, text).unwrap();
+        self.start_again()
+    }
+
     fn launch(dir: TempDir) -> Self {
         let mut child = Command::new(NOWCAST)
             .args(["--log-format", "json", "--config"])

@@ -7,7 +7,7 @@ use super::player::Master;
 use super::source::{Sender, usual};
 
 /// Rules that a machine breaks which is too busy to serve and to watch in time.
-const TIMED: [&str; 7] = [
+pub(super) const TIMED: [&str; 7] = [
     "cadence",
     "hint-trickle",
     "media-held",

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use nowcast_testkit::m3u8::MediaPlaylist;
 
@@ -128,9 +128,14 @@ pub(crate) struct Followed<'a> {
     pub(crate) playlist: MediaPlaylist,
     parts: BTreeMap<String, Vec<u8>>,
     pub(crate) segments: Vec<Segment>,
+    /// Segments that were listed as missing.
+    pub(crate) gaps: Vec<u64>,
     pub(crate) inits: BTreeMap<String, Vec<u8>>,
     /// The longest wait for a new part.
     pub(crate) longest_wait: Duration,
+    /// By how many milliseconds the end of what was listed was behind the clock, at the most, when
+    /// it was listed.
+    pub(crate) latest: i64,
 }
 
 impl<'a> Followed<'a> {
@@ -146,8 +151,10 @@ impl<'a> Followed<'a> {
             playlist,
             parts: BTreeMap::new(),
             segments: Vec::new(),
+            gaps: Vec::new(),
             inits: BTreeMap::new(),
             longest_wait: Duration::ZERO,
+            latest: 0,
         }
     }
 
@@ -187,7 +194,7 @@ impl<'a> Followed<'a> {
         let hint = self.playlist.part_hint.clone().expect("a hint");
         if hint_first {
             let answer = self.get(&hint);
-            // 404 is legal for a hint whose stream ended meanwhile.
+            // 404 is legal for a hint whose part is missing, or whose stream ended meanwhile.
             if answer.status == 200 {
                 self.parts.insert(hint, answer.body);
             } else {
@@ -204,9 +211,17 @@ impl<'a> Followed<'a> {
         faults.unwrap_or_else(|fault| panic!("{place}: {fault}\n{text}"));
         assert!(news.ended || news.reaches(msn, Some(part)), "{place} was answered too early");
         self.longest_wait = self.longest_wait.max(began.elapsed());
+        if !news.ended {
+            let end = news.all().last().and_then(|segment| {
+                let parts: u64 = segment.parts.iter().map(|part| part.duration).sum();
+                Some(segment.program_date_time? + i64::try_from(parts / 100).ok()?)
+            });
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
+            self.latest = self.latest.max(now as i64 - end.expect("a date"));
+        }
         let known: Vec<_> = self.playlist.segments.iter().map(|segment| segment.msn).collect();
         for segment in news.all() {
-            for part in &segment.parts {
+            for part in segment.parts.iter().filter(|part| !part.gap) {
                 if !self.parts.contains_key(&part.uri) {
                     self.parts.insert(part.uri.clone(), self.media(&part.uri));
                 }
@@ -230,6 +245,13 @@ impl<'a> Followed<'a> {
     /// A segment is complete: it is the concatenation of its parts.
     fn complete(&mut self, segment: &nowcast_testkit::m3u8::Segment) {
         let uri = segment.uri.as_ref().expect("a complete segment has a URI");
+        if segment.gap {
+            for file in segment.parts.iter().map(|part| &part.uri).chain([uri]) {
+                assert_eq!(self.get(file).status, 404, "{}{file} is missing", self.folder);
+            }
+            self.gaps.push(segment.msn);
+            return;
+        }
         let bytes = self.media(uri);
         let parts: Vec<_> = segment
             .parts

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use super::harness::{NOWCAST, Server, clips, until};
+use super::harness::{NOWCAST, Server, clips, signal, until};
 
 /// The usual encoder: fast, a key frame a second at 30 fps.
 pub(crate) const H264: &str =
@@ -79,6 +79,11 @@ impl Sender {
     pub(crate) fn assert_refused(mut self) {
         let gone = until("the sender gives up", 20, || self.0.try_wait().unwrap());
         assert!(!gone.success(), "the sender was let in");
+    }
+
+    /// Stops it in its tracks, or lets it go on.
+    pub(crate) fn stand_still(&self, still: bool) {
+        signal(self.0.id(), if still { "STOP" } else { "CONT" });
     }
 
     /// Stops it at once, as a machine that fails.

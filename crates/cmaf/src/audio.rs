@@ -71,6 +71,11 @@ impl AudioPackager {
         self.writer.set_anchor(unix_micros);
     }
 
+    /// Goes on behind media that ends at sample `end`.
+    pub fn resume(&mut self, end: u64) {
+        self.end = self.end.max(i64::try_from(end).unwrap_or(i64::MAX));
+    }
+
     /// A video segment begins at `boundary`: the first frame that starts there or later begins a segment too.
     ///
     /// Boundaries come in rising order, any number of them ahead. One that the audio has already passed

@@ -99,6 +99,12 @@ impl VideoPackager {
         self.writer.set_anchor(unix_micros);
     }
 
+    /// Goes on behind media that ends at `end`, in ticks: units for what is before it are left out.
+    pub fn resume(&mut self, end: u64) {
+        let end = MediaTime::from_ticks(i64::try_from(end).unwrap_or(i64::MAX));
+        self.end = self.end.max(self.grid.rate.nearest_frame(end));
+    }
+
     /// Takes the next unit in decode order, its times on the session's timeline.
     ///
     /// # Errors

@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::fmt::Write;
 
 use nowcast_media::Seconds5;
@@ -11,7 +12,7 @@ pub struct DateRange {
     /// ID: no other range of the playlist has it.
     pub id: String,
     /// CLASS.
-    pub class: &'static str,
+    pub class: Cow<'static, str>,
     /// START-DATE, in Unix milliseconds.
     pub start_unix_ms: i64,
     /// DURATION in milliseconds, once it is known. Never changes then.
@@ -19,7 +20,7 @@ pub struct DateRange {
     /// PLANNED-DURATION in milliseconds.
     pub planned_duration_ms: Option<u64>,
     /// `X-…` attributes with their values, quoted strings; one that is there stays as it is, others may follow.
-    pub attributes: Vec<(&'static str, String)>,
+    pub attributes: Vec<(Cow<'static, str>, String)>,
 }
 
 /// The date ranges of a playlist, their tags written once.
@@ -60,7 +61,7 @@ fn line(range: &DateRange) -> String {
     let mut line = format!(
         "#EXT-X-DATERANGE:ID=\"{}\",CLASS=\"{}\",START-DATE=\"{start}\"",
         quotable(&range.id),
-        quotable(range.class)
+        quotable(&range.class)
     );
     let durations =
         [("DURATION", range.duration_ms), ("PLANNED-DURATION", range.planned_duration_ms)];

@@ -22,7 +22,7 @@ pub use bandwidth::BandwidthMeter;
 pub use date_range::DateRange;
 pub use directives::{DirectiveError, Directives};
 pub use edge::{Edge, Resolution};
-pub use playlist::{MediaPlaylist, PartInfo, Removed, Rendered, RenditionReport};
+pub use playlist::{Mark, MediaPlaylist, PartInfo, Removed, Rendered, RenditionReport};
 pub use profile::Profile;
 
 /// `text` without what a quoted string may not hold (§4.2): a source or a viewer may have written it.

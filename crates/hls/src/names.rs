@@ -1,27 +1,40 @@
 //! File names of media below a rendition's playlist.
 //!
-//! A name is written in one way only, so that no cache holds two copies of one resource.
+//! A name is written in one way only, so that no cache holds two copies of one resource; and it is
+//! given once: it carries the start of the server that gave it. What a server listed and lost with its
+//! life is never named again by the one after it, though that goes on with the same numbers.
+
+/// Which start of the server gave a name: 0 for the one that began the session, whose names do not
+/// say it.
+pub type Start = u64;
 
 /// A part or a segment, as its file name says.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum MediaName {
     /// The part with this running number.
-    Part(u64),
+    Part(Start, u64),
     /// The segment with this media sequence number.
-    Segment(u64),
+    Segment(Start, u64),
 }
 
-/// The name of a part: `p17.m4s`. Parts are numbered through all segments, so the next one's name
-/// can be promised wherever the segment will end.
+/// The name of a part: `p17.m4s`, or `p3-17.m4s` from a later start. Parts are numbered through all
+/// segments, so the next one's name can be promised wherever the segment will end.
 #[must_use]
-pub fn part(number: u64) -> String {
-    format!("p{number}.m4s")
+pub fn part(start: Start, number: u64) -> String {
+    name('p', start, number)
 }
 
-/// The name of a segment: `s17.m4s`.
+/// The name of a segment: `s17.m4s`, or `s3-17.m4s` where a later start completed it.
 #[must_use]
-pub fn segment(msn: u64) -> String {
-    format!("s{msn}.m4s")
+pub fn segment(start: Start, msn: u64) -> String {
+    name('s', start, msn)
+}
+
+fn name(kind: char, start: Start, number: u64) -> String {
+    match start {
+        0 => format!("{kind}{number}.m4s"),
+        start => format!("{kind}{start}-{number}.m4s"),
+    }
 }
 
 /// The name of an init section, made of its bytes: `init-0123456789abcdef.mp4`.
@@ -40,15 +53,23 @@ pub fn init(bytes: &[u8]) -> String {
 #[must_use]
 pub fn parse(name: &str) -> Option<MediaName> {
     let stem = name.strip_suffix(".m4s")?;
-    let (kind, digits) = stem.split_at_checked(1)?;
-    let canonical = digits.bytes().all(|byte| byte.is_ascii_digit())
-        && (digits == "0" || !digits.starts_with('0'));
-    let number = digits.parse().ok().filter(|_| canonical)?;
+    let (kind, numbers) = stem.split_at_checked(1)?;
+    let (start, number) = match numbers.split_once('-') {
+        Some((start, number)) => (canonical(start).filter(|start| *start > 0)?, number),
+        None => (0, numbers),
+    };
+    let number = canonical(number)?;
     match kind {
-        "p" => Some(MediaName::Part(number)),
-        "s" => Some(MediaName::Segment(number)),
+        "p" => Some(MediaName::Part(start, number)),
+        "s" => Some(MediaName::Segment(start, number)),
         _ => None,
     }
+}
+
+fn canonical(digits: &str) -> Option<u64> {
+    let canonical = digits.bytes().all(|byte| byte.is_ascii_digit())
+        && (digits == "0" || !digits.starts_with('0'));
+    digits.parse().ok().filter(|_| canonical)
 }
 
 #[cfg(test)]
@@ -59,16 +80,21 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_name_is_read_back_as_what_it_names(number: u64) {
-            prop_assert_eq!(parse(&part(number)), Some(MediaName::Part(number)));
-            prop_assert_eq!(parse(&segment(number)), Some(MediaName::Segment(number)));
+        fn a_name_is_read_back_as_what_it_names(start: u64, number: u64) {
+            for start in [0, start] {
+                prop_assert_eq!(parse(&part(start, number)), Some(MediaName::Part(start, number)));
+                let segment = segment(start, number);
+                prop_assert_eq!(parse(&segment), Some(MediaName::Segment(start, number)));
+            }
         }
 
         #[test]
-        fn whatever_is_read_is_written_the_same_way(name in "[ps]?[0-9+-]{0,22}(\\.m4s)?") {
+        fn whatever_is_read_is_written_the_same_way(name in "[ps]?[0-9]{0,3}[0-9+-]{0,22}(\\.m4s)?") {
             match parse(&name) {
-                Some(MediaName::Part(number)) => prop_assert_eq!(part(number), name),
-                Some(MediaName::Segment(number)) => prop_assert_eq!(segment(number), name),
+                Some(MediaName::Part(start, number)) => prop_assert_eq!(part(start, number), name),
+                Some(MediaName::Segment(start, number)) => {
+                    prop_assert_eq!(segment(start, number), name);
+                }
                 None => {}
             }
         }
@@ -92,6 +118,12 @@ mod tests {
             "p18446744073709551616.m4s",
             "p1.m4s.m4s",
             "p٣.m4s",
+            "p0-1.m4s",
+            "p01-1.m4s",
+            "p1-01.m4s",
+            "p1-.m4s",
+            "p-.m4s",
+            "p1-2-3.m4s",
         ] {
             assert_eq!(parse(name), None, "{name:?}");
         }

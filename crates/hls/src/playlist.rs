@@ -1,3 +1,5 @@
+mod mark;
+
 use std::collections::VecDeque;
 use std::fmt::Write;
 use std::mem;
@@ -7,7 +9,10 @@ use nowcast_media::{MediaTime, Seconds5};
 
 use crate::date::DateTime;
 use crate::date_range::DateRanges;
-use crate::{DateRange, Edge, Profile, names};
+use crate::names::{self, Start};
+use crate::{DateRange, Profile};
+
+pub use mark::Mark;
 
 /// A window never falls below so many segments (Apple's authoring rule 8.11).
 const LEAST_SEGMENTS: usize = 6;
@@ -39,6 +44,8 @@ pub struct MediaPlaylist {
     /// The init section of the segment to begin, once it is known.
     next_init: Option<Arc<str>>,
     next_part: u64,
+    /// Which start of the server gives the names from now on.
+    start: Start,
     discontinuity_sequence: u64,
     date_ranges: DateRanges,
     /// End of the last part, in ticks from the start of the first segment ever listed.
@@ -103,7 +110,7 @@ pub struct RenditionReport<'a> {
 }
 
 /// One generation of a playlist.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Rendered {
     /// All of it.
     pub full: String,
@@ -138,6 +145,7 @@ impl MediaPlaylist {
             open_msn: first_msn,
             next_init: None,
             next_part: 0,
+            start: 0,
             discontinuity_sequence: 0,
             date_ranges: DateRanges::default(),
             position: 0,
@@ -193,7 +201,7 @@ impl MediaPlaylist {
     pub fn add_part(&mut self, part: PartInfo) {
         let Some(open) = &mut self.open else { return };
         let duration = Seconds5::from_ticks(part.duration, self.timescale);
-        let name = names::part(part.number);
+        let name = names::part(self.start, part.number);
         line!(
             open.part_lines,
             "#EXT-X-PART:DURATION={},URI=\"{name}\"{}{}",
@@ -222,7 +230,7 @@ impl MediaPlaylist {
             line!(segment.last_lines, "#EXT-X-GAP");
         }
         line!(segment.last_lines, "#EXTINF:{}.{:05},", extinf / 100_000, extinf % 100_000);
-        line!(segment.last_lines, "{}", names::segment(self.open_msn));
+        line!(segment.last_lines, "{}", names::segment(self.start, self.open_msn));
         self.segments.push_back(segment);
         self.open_msn += 1;
         let oldest = self.oldest_with_parts();
@@ -269,26 +277,6 @@ impl MediaPlaylist {
             self.segments.pop_front();
         }
         removed
-    }
-
-    /// What is listed now, for blocking reload.
-    #[must_use]
-    pub fn edge(&self) -> Edge {
-        Edge {
-            first_msn: self.first_msn(),
-            open_msn: self.open_msn,
-            closed_parts: self.segments.back().map_or(0, |segment| segment.parts),
-            open_parts: self.open.as_ref().map_or(0, |segment| segment.parts),
-            ended: self.ended,
-            advance_parts: self.profile.advance_parts(),
-            hold_limit: self.profile.hold_limit(),
-        }
-    }
-
-    /// The number of the part that the preload hint names; `None` after the end.
-    #[must_use]
-    pub fn next_part(&self) -> Option<u64> {
-        (!self.ended).then_some(self.next_part)
     }
 
     /// Writes what is listed now, with where the other renditions stand.
@@ -361,7 +349,7 @@ impl MediaPlaylist {
         {
             line!(text, "#EXT-X-PRELOAD-HINT:TYPE=MAP,URI=\"{next}\"");
         }
-        let next = names::part(self.next_part);
+        let next = names::part(self.start, self.next_part);
         line!(text, "#EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"{next}\"");
     }
 

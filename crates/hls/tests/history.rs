@@ -190,11 +190,11 @@ impl Stream {
             Range::Nothing => return,
             Range::Opens(offset) => self.ranges.push(DateRange {
                 id: format!("poll-{}", self.ranges.len()),
-                class: "live.nowcast.poll",
+                class: "live.nowcast.poll".into(),
                 start_unix_ms: date + offset,
                 duration_ms: None,
                 planned_duration_ms: (offset % 2 == 0).then_some(2000),
-                attributes: vec![("X-NOWCAST-EVENT", "eyJ9".to_owned())],
+                attributes: vec![("X-NOWCAST-EVENT".into(), "eyJ9".to_owned())],
             }),
             Range::Ends => {
                 let Some(open) = self.ranges.iter_mut().find(|one| one.duration_ms.is_none())
@@ -202,7 +202,7 @@ impl Stream {
                     return;
                 };
                 open.duration_ms = Some(u64::try_from(date - open.start_unix_ms).unwrap_or(0));
-                open.attributes.push(("X-NOWCAST-RESULT", "e30".to_owned()));
+                open.attributes.push(("X-NOWCAST-RESULT".into(), "e30".to_owned()));
             }
         }
         self.playlist.set_date_ranges(&self.ranges);

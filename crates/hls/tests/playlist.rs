@@ -110,7 +110,7 @@ fn a_live_playlist_and_its_delta_update() {
 fn range(id: &str, start_unix_ms: i64) -> DateRange {
     DateRange {
         id: id.to_owned(),
-        class: "live.nowcast.poll",
+        class: "live.nowcast.poll".into(),
         start_unix_ms,
         duration_ms: None,
         planned_duration_ms: None,
@@ -122,12 +122,12 @@ fn range(id: &str, start_unix_ms: i64) -> DateRange {
 fn date_ranges_precede_the_segments_of_the_playlist_and_of_its_delta_update() {
     let open = DateRange {
         planned_duration_ms: Some(30_000),
-        attributes: vec![("X-NOWCAST-EVENT", "\"eyJ9\u{85}\u{2028}❤".into())],
+        attributes: vec![("X-NOWCAST-EVENT".into(), "\"eyJ9\u{85}\u{2028}❤".into())],
         ..range("7f\"\n#EXT-X-ENDLIST\n", START_MS)
     };
     let with_result = |duration_ms| DateRange {
         duration_ms: Some(duration_ms),
-        attributes: vec![("X-NOWCAST-RESULT", "e30".into())],
+        attributes: vec![("X-NOWCAST-RESULT".into(), "e30".into())],
         ..range("8", START_MS - 5_000)
     };
     let mut playlist = ten_segments();

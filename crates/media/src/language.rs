@@ -26,6 +26,16 @@ impl Language {
             codes.split('/').any(|known| known.as_bytes() == code).then_some(Self { tag, name })
         })
     }
+
+    /// The language of a [`tag`](Self::tag).
+    #[must_use]
+    pub fn from_tag(tag: &str) -> Option<Self> {
+        LANGUAGES.lines().find_map(|line| {
+            let (known, rest) = line.split_once(' ')?;
+            let (_, name) = rest.split_once(' ')?;
+            (known == tag).then_some(Self { tag: known, name })
+        })
+    }
 }
 
 #[cfg(test)]
@@ -53,6 +63,8 @@ mod tests {
             (b"en ", None),
         ] {
             assert_eq!(tag(*code), expected, "{}", code.escape_ascii());
+            let language = Language::from_iso_639_2(*code);
+            assert_eq!(expected.and_then(Language::from_tag), language);
         }
     }
 

@@ -55,7 +55,9 @@ pub enum AudioKind {
 }
 
 impl AudioKind {
-    pub(crate) const fn of(audio_type: u8) -> Self {
+    /// The kind that an audio_type says; its number again by `as u8`.
+    #[must_use]
+    pub const fn of(audio_type: u8) -> Self {
         match audio_type {
             1 => Self::CleanEffects,
             2 => Self::HearingImpaired,

@@ -112,7 +112,9 @@ async fn a_server_that_is_away_is_said_to_be_and_taken_up_again_when_it_is_back(
     let streams = Arc::new(Streams::default());
     let start_encoder: publish::StartEncoder =
         Arc::new(|job| encode::spawn(job, encode::Options::default()));
-    let setting = publish::Setting { start_encoder, start_counter: 1 };
+    let dir = tempfile::tempdir().unwrap();
+    let store = Arc::new(publish::Store::open(dir.path()).unwrap());
+    let setting = publish::Setting { start_encoder, start_counter: 1, store };
     let stream = StreamConfig::standard(StreamName::new("live").unwrap());
     streams.insert(&publish::spawn(stream, setting));
     let serve = |address: SocketAddr| {

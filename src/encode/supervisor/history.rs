@@ -9,6 +9,17 @@ const MAX_BYTES: usize = 64 << 20;
 /// … and so much time.
 const MAX_SPAN: MediaTime = MediaTime::from_millis(30_000);
 
+/// The frames that are due, for which no picture has come since.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Fill {
+    pub(super) until: i64,
+    pub(super) slate: bool,
+    /// What the present worker was told of them.
+    pub(super) told: Option<i64>,
+    /// Pictures have come since: they say which frames are due.
+    pub(super) over: bool,
+}
+
 /// What was received, what was sent, and which unit kills workers.
 #[derive(Debug, Default)]
 pub(super) struct History {
@@ -51,6 +62,20 @@ impl History {
                 return Some((self.unsent - 1, &self.units[at]));
             }
         }
+    }
+
+    /// Another source begins: what came before is not needed again, nor will a decoder take it.
+    pub(super) fn forget(&mut self) {
+        while !self.units.is_empty() {
+            self.drop_first();
+        }
+        (self.unsent, self.started) = (self.first, false);
+    }
+
+    /// Has the worker not been sent all there is?
+    pub(super) fn has_unsent(&self) -> bool {
+        let end = self.first + self.units.len() as u64;
+        self.started && self.unsent.max(self.first) < end
     }
 
     /// A decoder is given this unit.

@@ -1,6 +1,6 @@
 //! Which frames of the grid a decoded picture fills.
 
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 
 use nowcast_media::{FrameRate, MediaTime};
 
@@ -40,6 +40,14 @@ impl Retimer {
         self.next = frame + 1;
         self.any = true;
         Some(from..=frame)
+    }
+
+    /// The frames before `until` that are not made yet: no picture is waited for.
+    pub(super) fn fill(&mut self, until: i64) -> Range<i64> {
+        let frames = self.next..until.max(self.next);
+        self.repeated += (frames.end - frames.start).unsigned_abs();
+        self.next = frames.end;
+        frames
     }
 
     /// The frame nearest to `pts`, but the next one wherever it lies within 5/8 of a frame: a source whose times lie halfway
@@ -106,6 +114,16 @@ mod tests {
             shown(rate(30, 1), 10, [0, 27_000, 30_000, 39_000, 39_000 + 460_000]);
         assert_eq!(frames, [10, 11, 12, 13, 166]);
         assert_eq!((retimer.repeated, retimer.skipped), (2, 0));
+    }
+
+    #[test]
+    fn frames_that_are_filled_are_made_once_and_pictures_go_on_behind_them() {
+        let (_, mut retimer) = shown(rate(30, 1), 0, [0, 3000]);
+        assert_eq!(retimer.fill(12), 2..12);
+        assert_eq!(retimer.fill(5), 12..12);
+        assert_eq!(retimer.place(MediaTime::from_ticks(10 * 3000)), None);
+        assert_eq!(retimer.place(MediaTime::from_ticks(13 * 3000)), Some(12..=13));
+        assert_eq!((retimer.repeated, retimer.skipped), (11, 1));
     }
 
     proptest! {

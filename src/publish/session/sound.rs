@@ -2,6 +2,7 @@
 //! where it stays away.
 
 use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
 use nowcast_cmaf::{AudioPackager, PackageError, audio_init};
 use nowcast_hls::Profile;
@@ -18,6 +19,8 @@ const WAITING_AUDIO: usize = 470;
 /// How far the audio may be behind the video before silence takes its place. Encoders pack up to 360 ms of
 /// it into one packet, and muxers interleave within about half a second.
 const AUDIO_PATIENCE: MediaTime = MediaTime::from_millis(1000);
+/// A source that has sent no audio for so long sends none: beyond what encoders pack into one packet.
+const PACKET: Duration = Duration::from_millis(400);
 /// How far ahead of the audio its boundaries are told in a transcoded session.
 const CUT_AHEAD: MediaTime = MediaTime::from_millis(1000);
 
@@ -32,6 +35,8 @@ pub(in crate::publish) struct Sound {
     pid: Option<u16>,
     /// Frames whose place is not known yet: see [`LiveSession::audio`].
     waiting: VecDeque<AudioFrame>,
+    /// When its last frame came.
+    heard: Option<Instant>,
 }
 
 /// Whether a source's audio is heard.
@@ -45,12 +50,12 @@ pub(in crate::publish) enum Carried {
 }
 
 impl Sound {
-    /// The tracks of a session that begins with this audio: those whose format is known.
-    pub(super) fn of(source: &[SourceAudio], grid: Grid, profile: Profile) -> Vec<Self> {
-        let known = source.iter().filter_map(|one| Some((one.track, one.config?)));
-        known
+    /// The tracks of a session with this audio.
+    pub(super) fn of(audio: &[(AudioTrack, AacConfig)], grid: Grid, profile: Profile) -> Vec<Self> {
+        audio
+            .iter()
             .enumerate()
-            .map(|(at, (track, config))| {
+            .map(|(at, &(track, config))| {
                 let name = match at {
                     0 => "audio".to_owned(),
                     _ => format!("audio-{}", at + 1),
@@ -62,13 +67,28 @@ impl Sound {
                     rendition.set_init(init);
                 }
                 rendition.status.codecs = config.codec_string();
-                Self { rendition, track, config, pid: Some(track.pid), waiting: VecDeque::new() }
+                Self {
+                    rendition,
+                    track,
+                    config,
+                    pid: Some(track.pid),
+                    waiting: VecDeque::new(),
+                    heard: None,
+                }
             })
             .collect()
     }
 
     pub(super) fn forget_waiting(&mut self) {
         self.waiting.clear();
+        self.heard = None;
+    }
+
+    /// Puts silence where audio is missing before this time.
+    pub(super) fn fill_to(&mut self, until: MediaTime) {
+        if let Some(packager) = self.packager() {
+            packager.fill_to(until);
+        }
     }
 
     fn packager(&mut self) -> Option<&mut AudioPackager> {
@@ -124,13 +144,14 @@ impl LiveSession {
         let Some(sound) = self.audio.iter_mut().find(|sound| sound.pid == Some(pid)) else {
             return Ok(());
         };
-        if format != Some(sound.config) {
+        if self.gap || format != Some(sound.config) {
             return Ok(());
         }
         if sound.waiting.len() == WAITING_AUDIO {
             sound.waiting.pop_front();
         }
         sound.waiting.push_back(frame);
+        sound.heard = Some(Instant::now());
         let released = self.release_audio();
         self.publish(None);
         released
@@ -179,13 +200,28 @@ impl LiveSession {
     /// Where the audio stays away, or falls behind the video, silence takes its place: players wait
     /// for neither.
     pub(super) fn fill_audio(&mut self, video: MediaTime) {
-        let until = video - AUDIO_PATIENCE;
-        if self.audio.iter().any(|sound| sound.rendition.packager.end() < until) {
-            self.tell_cuts(until);
+        self.fill_with_silence(video, |_| true);
+    }
+
+    /// Puts silence where the audio stays away, at once or, where there is hope for it, with patience.
+    fn fill_with_silence(&mut self, until: MediaTime, hope: impl Fn(&Sound) -> bool) {
+        for at in 0..self.audio.len() {
+            let sound = &self.audio[at];
+            let there = self.source_audio.iter().find(|one| Some(one.track.pid) == sound.pid);
+            let there = there.is_some_and(|one| one.config == Some(sound.config));
+            let until = if there && hope(sound) { until - AUDIO_PATIENCE } else { until };
+            if sound.rendition.packager.end() < until {
+                self.tell_cuts(until);
+            }
+            self.audio[at].fill_to(until);
         }
-        for packager in self.audio.iter_mut().filter_map(Sound::packager) {
-            packager.fill_to(until);
-        }
+    }
+
+    /// While frames go on without pictures, silence goes on with them where no audio comes either.
+    pub(super) fn fill_silent_audio(&mut self, until: MediaTime, now: Instant) {
+        self.fill_with_silence(until, |sound| {
+            sound.heard.is_some_and(|heard| now < heard + PACKET)
+        });
     }
 
     /// In a transcoded session boundaries are known ahead: the audio is told them in time.

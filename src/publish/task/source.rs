@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use nowcast_media::AacConfig;
+use nowcast_media::{AacConfig, VideoCodec};
 use nowcast_mpegts::Event;
 use tracing::{info, warn};
 
 use super::{Task, unix_micros};
 use crate::config::Mode;
-use crate::flow::{EncodeJob, Phase};
+use crate::flow::{EncodeJob, Feed, Phase};
 use crate::ladder::Ladder;
 use crate::publish::probe::{Probe, Source};
 use crate::publish::session::{Carried, LiveSession};
@@ -22,6 +22,7 @@ impl Task {
         info!(stream = %self.config.name, source = words, "source known");
         self.status.send_modify(|status| status.source = Some(words));
         self.lost_at = None;
+        self.silent = false;
         if self.session.as_ref().is_some_and(|session| !session.takes(&source)) {
             info!(stream = %self.config.name, "another codec or frame rate cannot be passed through here: a new session begins");
             self.end_session();
@@ -29,7 +30,14 @@ impl Task {
         }
         match &mut self.session {
             Some(session) => {
-                session.restart(now);
+                let feed = Feed::Source(source.format.codec);
+                let encoder = self.encoder.as_ref().filter(|_| session.goes_on());
+                if encoder.is_some_and(|encoder| encoder.input.try_send(feed).is_ok()) {
+                    session.take_back();
+                } else {
+                    self.encoder = None;
+                    session.restart(now);
+                }
                 session.set_source_codec(source.format.codec);
                 session.source_format(&source.sets, now);
                 let tracks: Vec<_> = source.audio.iter().map(|one| one.track).collect();
@@ -45,19 +53,24 @@ impl Task {
                 self.session = Some(session);
             }
         }
-        self.encoder = None;
-        if let Some(session) = self.session.as_ref().filter(|one| one.mode == Mode::Transcode) {
-            self.encoder = Some((self.setting.start_encoder)(EncodeJob {
-                stream: self.config.name.clone(),
-                source: source.format,
-                grid: session.grid,
-                first_index: session.next_index(),
-                rungs: session.rungs.clone(),
-            }));
-        }
+        self.start_encoder(Some(source.format.codec));
         for event in source.held {
             self.handle_media(event);
         }
+    }
+
+    /// Starts the encoder of a transcoded session that has none; without a source it makes the slate.
+    pub(super) fn start_encoder(&mut self, source: Option<VideoCodec>) {
+        let transcoded = self.session.as_ref().filter(|one| one.mode == Mode::Transcode);
+        let Some(session) = transcoded.filter(|_| self.encoder.is_none()) else { return };
+        self.encoder = Some((self.setting.start_encoder)(EncodeJob {
+            stream: self.config.name.clone(),
+            source,
+            grid: session.grid,
+            first_index: session.next_index(),
+            rungs: session.rungs.clone(),
+            slate: self.config.slate.as_ref().map(|slate| slate.png.clone()),
+        }));
     }
 
     fn new_session(&mut self, source: &Source, now: i64) -> Option<LiveSession> {
@@ -74,7 +87,8 @@ impl Task {
         self.begun += 1;
         let prefix = format!("{}-{}", self.setting.start_counter, self.begun);
         let cues = Arc::clone(&self.cues);
-        let session = LiveSession::new(prefix, &self.config, source, rungs, cues, now);
+        let copy = self.setting.store.copy(&self.config.name, &prefix);
+        let session = LiveSession::new(prefix, &self.config, source, rungs, cues, copy, now);
         let mut sessions = Vec::clone(&self.sessions.load());
         sessions.push(Arc::clone(&session.shared));
         self.sessions.store(Arc::new(sessions));
@@ -83,11 +97,7 @@ impl Task {
     }
 
     /// New parameter sets: another codec needs another decoder, so the source is asked anew.
-    pub(super) fn handle_format(
-        &mut self,
-        sets: &nowcast_media::ParameterSets,
-        codec: nowcast_media::VideoCodec,
-    ) {
+    pub(super) fn handle_format(&mut self, sets: &nowcast_media::ParameterSets, codec: VideoCodec) {
         let Some(session) = &mut self.session else { return };
         if session.source_codec() == codec {
             session.source_format(sets, unix_micros());

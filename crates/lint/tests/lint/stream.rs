@@ -87,11 +87,11 @@ impl Rendition {
 fn polls(part: u64) -> Vec<DateRange> {
     let poll = |opens: u64| DateRange {
         id: format!("poll-{opens}"),
-        class: "live.nowcast.poll",
+        class: "live.nowcast.poll".into(),
         start_unix_ms: BEGAN + i64::try_from(opens).unwrap() * 200,
         duration_ms: (part >= opens + 10 && opens < 60).then_some(2000),
         planned_duration_ms: Some(3000),
-        attributes: vec![("X-NOWCAST-EVENT", "eyJ9".to_owned())],
+        attributes: vec![("X-NOWCAST-EVENT".into(), "eyJ9".to_owned())],
     };
     (0..=part).step_by(20).map(poll).collect()
 }
@@ -233,7 +233,7 @@ impl Watched<'_> {
             }
             let purpose = if number.is_multiple_of(2) { Purpose::Listed } else { Purpose::Hint };
             let body = self.renditions[at].parts[usize::try_from(number).unwrap()].clone();
-            let part = format!("{name}/{}", nowcast_hls::names::part(number));
+            let part = format!("{name}/{}", nowcast_hls::names::part(0, number));
             self.tell(
                 &part,
                 purpose,
@@ -243,7 +243,7 @@ impl Watched<'_> {
             );
             if index + 1 == PARTS {
                 let body = self.renditions[at].segment(msn);
-                let segment = format!("{name}/{}", nowcast_hls::names::segment(msn));
+                let segment = format!("{name}/{}", nowcast_hls::names::segment(0, msn));
                 self.tell(&segment, Purpose::Listed, body, later, later);
             }
         }
@@ -254,7 +254,7 @@ impl Watched<'_> {
 
     fn probe(&mut self, at: Duration) {
         let last = 50 / PARTS - 1;
-        let segment = nowcast_hls::names::segment(last);
+        let segment = nowcast_hls::names::segment(0, last);
         for (path, probe, status) in [
             ("index.m3u8?_HLS_part=0", Probe::PartWithoutSegment, 400),
             ("index.m3u8?_HLS_msn=x", Probe::NoNumber, 400),
@@ -305,7 +305,7 @@ impl Watched<'_> {
             let rendition = &self.renditions[index];
             let msn = GENERATIONS / PARTS - 1;
             let body = rendition.segment(msn);
-            let path = format!("{}/{}", rendition.name, nowcast_hls::names::segment(msn));
+            let path = format!("{}/{}", rendition.name, nowcast_hls::names::segment(0, msn));
             self.tell(&path, Purpose::Again, body, at, at);
         }
     }

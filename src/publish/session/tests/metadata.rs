@@ -65,7 +65,7 @@ fn talkative() -> (Arc<Cues>, Asked) {
         };
         let range = |number: u64| DateRange {
             id: number.to_string(),
-            class: "live.nowcast.poll",
+            class: "live.nowcast.poll".into(),
             start_unix_ms: START / 1000 + i64::try_from(number).unwrap() * 2000,
             duration_ms: None,
             planned_duration_ms: None,
@@ -79,7 +79,7 @@ fn talkative() -> (Arc<Cues>, Asked) {
 /// Sends a picture, and codes each rung up to so many frames behind it.
 fn picture(session: &mut LiveSession, first: i64, index: i64, lags: &[i64], coded: &mut [i64]) {
     let time = session.grid.rate.frame_start(index);
-    session.place(unit(time, index == first)).unwrap();
+    session.place(unit(time, index == first), Instant::now()).unwrap();
     for (rung, (lag, next)) in lags.iter().zip(coded).enumerate() {
         while *next <= index - lag {
             code(session, rung, *next, (*next - first) % 60 == 0).unwrap();
@@ -187,7 +187,7 @@ fn passed_through_parts_are_numbered_as_listed_and_the_next_one_is_guessed_from_
     let mut session = session_with_cues(Mode::Passthrough, &source, 0, cues);
     for index in 0_i64..25 * 20 {
         let time = session.grid.rate.frame_start(index);
-        let unit = session.place(unit(time, index % 50 == 0)).unwrap();
+        let unit = session.place(unit(time, index % 50 == 0), Instant::now()).unwrap();
         session.pass_through(&unit).unwrap();
     }
     assert_positions_were_right(&asked, session.grid);
@@ -201,30 +201,29 @@ fn passed_through_parts_are_numbered_as_listed_and_the_next_one_is_guessed_from_
 }
 
 #[test]
-fn nothing_is_open_while_no_source_is_there() {
+fn nothing_is_open_while_no_source_is_there_and_nothing_goes_on_without_it() {
     let (cues, _) = talkative();
     let mut position = cues.position();
     let source = source(FrameRate::new(30, 1).unwrap());
-    let mut session = session_with_cues(Mode::Transcode, &source, 1, cues);
+    let mut session = session_with_cues(Mode::Passthrough, &source, 0, cues);
     let at = |position: Option<Position>| position.map(|it| (it.index, it.anchor, it.msn, it.part));
+    let pass = |session: &mut LiveSession, index: i64| {
+        let time = session.grid.rate.frame_start(index);
+        let unit = session.place(unit(time, index % 60 == 0), Instant::now()).unwrap();
+        session.pass_through(&unit).unwrap();
+    };
     assert_eq!(at(*position.borrow_and_update()), None);
-    let mut coded = [0];
-    picture(&mut session, 0, 0, &[9], &mut coded);
+    pass(&mut session, 0);
     assert_eq!(at(*position.borrow_and_update()), Some((0, START, 0, 0)));
     for index in 1..100 {
-        picture(&mut session, 0, index, &[9], &mut coded);
+        pass(&mut session, index);
     }
-    assert_eq!(at(*position.borrow_and_update()), Some((90, START, 1, 3)));
-    session.lose_source();
-    // What the encoder still had.
-    for index in 91..100 {
-        code(&mut session, 0, index, false).unwrap();
-    }
+    assert_eq!(at(*position.borrow_and_update()), Some((100, START, 1, 4)));
+    session.lose_source(Instant::now());
     assert_eq!(at(*position.borrow_and_update()), None);
     session.restart(START + 9_000_000);
     let first = session.next_index();
-    coded = [first];
-    picture(&mut session, first, first, &[9], &mut coded);
+    pass(&mut session, 0);
     let anchor = START + 9_000_000 - session.grid.rate.frame_start(first).as_micros();
     assert_eq!(at(*position.borrow_and_update()), Some((first, anchor, 2, 0)));
     session.end();
@@ -248,7 +247,7 @@ fn each_session_of_a_stream_begins_where_the_one_before_it_ended_or_later() {
         for index in 0..400 {
             let time = grid.rate.frame_start(index);
             feed_audio(&mut session, &mut sent, time);
-            let unit = session.place(unit(time, index % 60 == 0)).unwrap();
+            let unit = session.place(unit(time, index % 60 == 0), Instant::now()).unwrap();
             match mode {
                 Mode::Passthrough => session.pass_through(&unit).unwrap(),
                 Mode::Transcode => code(&mut session, 0, first + index, index % 60 == 0).unwrap(),

@@ -25,7 +25,7 @@ fn run(session: &mut LiveSession, from: i64, to: i64, tracks: &[(u16, u32, u8)])
     let mut witness = Witness::default();
     for index in from..to {
         let time = session.grid.rate.frame_start(index - from);
-        if let Some(unit) = session.place(unit(time, (index - from) % 60 == 0)) {
+        if let Some(unit) = session.place(unit(time, (index - from) % 60 == 0), Instant::now()) {
             match session.mode {
                 Mode::Passthrough => {
                     session.pass_through(&unit).unwrap();
@@ -180,7 +180,7 @@ fn a_variants_bandwidth_counts_the_largest_track() {
         let mut session = session_with(Mode::Passthrough, bilingual()[..2].to_vec());
         for index in 0..30 * 5 {
             let time = session.grid.rate.frame_start(index);
-            let unit = session.place(unit(time, index % 60 == 0)).unwrap();
+            let unit = session.place(unit(time, index % 60 == 0), Instant::now()).unwrap();
             session.pass_through(&unit).unwrap();
             for (pid, size) in [ENGLISH, GERMAN].into_iter().zip(sizes) {
                 let frame = AudioFrame { pts: time, data: Bytes::from(vec![1; size]) };
