@@ -101,8 +101,8 @@ async function accepts(port) {
 function read(url) {
   const { pathname, searchParams } = new URL(url);
   const [, rendition, file] = /^\/live\/[^/]+\/[^/]+\/([^/]+)\/([^/]+)$/.exec(pathname) ?? [];
-  if (/^p\d+\.m4s$/.test(file)) return { rendition, kind: 'part' };
-  if (/^s\d+\.m4s$/.test(file)) return { rendition, kind: 'segment' };
+  if (/^p(\d+-)?\d+\.m4s$/.test(file)) return { rendition, kind: 'part' };
+  if (/^s(\d+-)?\d+\.m4s$/.test(file)) return { rendition, kind: 'segment' };
   if (file === 'index.m3u8') return { rendition, kind: searchParams.has('_HLS_msn') ? 'blocking' : 'plain' };
   return undefined;
 }
