@@ -111,7 +111,7 @@ impl Store {
                 Some(stream) => streams.push(stream),
                 None => match fs::remove_dir_all(&dir) {
                     Ok(()) => {
-                        info!(stream = stored, "its sessions are removed: it is not configured")
+                        info!(stream = stored, "its sessions are removed: it is not configured");
                     }
                     Err(error) => warn!(%error, "{} cannot be removed", dir.display()),
                 },
