@@ -1,9 +1,10 @@
 //! What an audience costs: a server of its own, and so many sockets of viewers from this process.
 //!
-//!   cargo bench --bench audience [-- SOCKETS [MESSAGES_A_SECOND]]
+//!   cargo bench --bench audience [-- SOCKETS [MESSAGES_A_SECOND [CHATTERS [THEIR_MESSAGES_A_SECOND]]]]
 //!
 //! First all are idle (memory for each), then an announcement ten times a second goes to all of them
-//! (deliveries a second, delay from being accepted to being read), then they write (delay to the answer).
+//! (deliveries a second, delay from being accepted to being read), then they write (delay to the answer). At
+//! last chatters without a socket post messages, over some connections that stay open.
 //! Server and viewers share the machine.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, missing_docs)]
 
@@ -108,7 +109,16 @@ fn main() {
     let all = rustix::process::Rlimit { current: limit.maximum, maximum: limit.maximum };
     rustix::process::setrlimit(rustix::process::Resource::Nofile, all).ok();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    runtime.block_on(run(sockets, messages));
+    let mut number = || arguments.next().map(|word| word.parse::<usize>().expect("a number"));
+    let (chatters, their_messages) = (number().unwrap_or(0), number().unwrap_or(1000));
+    runtime.block_on(async {
+        if sockets > 0 {
+            run(sockets, messages).await;
+        }
+        if chatters > 0 {
+            chat(chatters, their_messages).await;
+        }
+    });
 }
 
 async fn run(sockets: usize, messages: usize) {
@@ -117,7 +127,7 @@ async fn run(sockets: usize, messages: usize) {
         Client::builder(TokioExecutor::new()).build_http();
     let mut tokens = Vec::with_capacity(sockets);
     for _ in 0..sockets {
-        tokens.push(token(&client, &server).await);
+        tokens.push(token(&client, &server.ops).await);
     }
     let (before, _) = server.cost();
     let (phase, phases) = watch::channel(Phase::Idle);
@@ -187,6 +197,71 @@ async fn run(sockets: usize, messages: usize) {
     phase.send(Phase::Stop).unwrap();
 }
 
+/// Each message of another chatter, sent when it is due; delays count from there.
+async fn chat(chatters: usize, messages: usize) {
+    const CONNECTIONS: usize = 64;
+    let server = Server::start().await;
+    let mut tokens = Vec::with_capacity(chatters);
+    let mints: Vec<_> = (0..8)
+        .map(|_| {
+            let (ops, share) = (server.ops.clone(), chatters.div_ceil(8));
+            tokio::spawn(async move {
+                let client = Client::builder(TokioExecutor::new()).build_http();
+                let mut tokens = Vec::with_capacity(share);
+                for _ in 0..share {
+                    tokens.push(token(&client, &ops).await);
+                }
+                tokens
+            })
+        })
+        .collect();
+    for mint in mints {
+        tokens.extend(mint.await.unwrap());
+    }
+    let tokens = Arc::new(tokens);
+    let answered = Arc::new(histogram());
+    let (confirmed, refused) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let (_, cpu) = server.cost();
+    let began = Instant::now();
+    let every = Duration::from_secs_f64(CONNECTIONS as f64 / messages as f64);
+    let senders: Vec<_> = (0..CONNECTIONS)
+        .map(|at| {
+            let (tokens, answered) = (Arc::clone(&tokens), Arc::clone(&answered));
+            let (confirmed, refused) = (Arc::clone(&confirmed), Arc::clone(&refused));
+            let url = format!("http://{}/api/v1/streams/a/ops", server.http);
+            tokio::spawn(async move {
+                let client: Client<HttpConnector, Full<bytes::Bytes>> =
+                    Client::builder(TokioExecutor::new()).build_http();
+                let mut due = Instant::now() + every.mul_f64(at as f64 / CONNECTIONS as f64);
+                let mut number = at;
+                while began.elapsed() < PHASE {
+                    sleep(due.saturating_duration_since(Instant::now())).await;
+                    let op = json!({"op_id": format!("c-{number}"), "kind": "chat.send", "body": {"text": format!("message {number}, hello everybody, see example.org")}});
+                    let request = http::Request::post(&url)
+                        .header("authorization", format!("Bearer {}", tokens[number % tokens.len()]))
+                        .body(Full::from(op.to_string()))
+                        .unwrap();
+                    let response = client.request(request).await.unwrap();
+                    let count = if response.status() == 200 { &confirmed } else { &refused };
+                    response.into_body().collect().await.unwrap();
+                    count.fetch_add(1, Relaxed);
+                    let delay = u64::try_from(due.elapsed().as_micros()).unwrap();
+                    answered.lock().unwrap().record(delay.max(1)).ok();
+                    number += CONNECTIONS;
+                    due += every;
+                }
+            })
+        })
+        .collect();
+    for sender in senders {
+        sender.await.unwrap();
+    }
+    let seconds = began.elapsed().as_secs_f64();
+    let what = format!("{chatters} chatters without sockets, messages confirmed");
+    report(&what, &confirmed, seconds, &answered, server.cost().1 - cpu);
+    println!("refused {}, memory {} MB", refused.load(Relaxed), server.cost().0 / 1024);
+}
+
 struct Figures {
     read: Mutex<Histogram<u64>>,
     answered: Mutex<Histogram<u64>>,
@@ -213,9 +288,9 @@ fn report(what: &str, count: &AtomicU64, seconds: f64, delays: &Mutex<Histogram<
 }
 
 /// From the operator's listener: sessions of one address are limited.
-async fn token(client: &Client<HttpConnector, Full<bytes::Bytes>>, server: &Server) -> String {
+async fn token(client: &Client<HttpConnector, Full<bytes::Bytes>>, ops: &str) -> String {
     let asked = json!({"role": "viewer", "stream": "a", "expires": 3600});
-    let answer = post(client, &format!("http://{}/api/v1/tokens", server.ops), &asked).await;
+    let answer = post(client, &format!("http://{ops}/api/v1/tokens"), &asked).await;
     answer["token"].as_str().expect("a token").to_owned()
 }
 

@@ -8,7 +8,7 @@ mod draw;
 
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app::{AppSink, AppSinkCallbacks, AppSrc};
@@ -103,8 +103,7 @@ pub fn start(options: PictureOptions) -> Result<mpsc::Receiver<Bytes>, PictureEr
         AppSinkCallbacks::builder()
             .new_sample(move |sink| {
                 let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
-                let packets = sample.buffer().and_then(|buffer| buffer.map_readable().ok());
-                let packets = Bytes::copy_from_slice(&packets.ok_or(gst::FlowError::Error)?);
+                let packets = packets(&sample).ok_or(gst::FlowError::Error)?;
                 for start in (0..packets.len()).step_by(1316) {
                     let chunk = packets.slice(start..packets.len().min(start + 1316));
                     match chunks.try_send(chunk) {
@@ -132,6 +131,20 @@ pub fn start(options: PictureOptions) -> Result<mpsc::Receiver<Bytes>, PictureEr
         .map_err(|error| PictureError::GStreamer(format!("no thread: {error}")))
 }
 
+/// The packets of a sample. The muxer gives those of a picture as a list, of which each is a buffer.
+fn packets(sample: &gst::Sample) -> Option<Bytes> {
+    let mut packets = BytesMut::new();
+    match sample.buffer_list() {
+        Some(list) => {
+            for buffer in list.iter() {
+                packets.extend_from_slice(&buffer.map_readable().ok()?);
+            }
+        }
+        None => packets.extend_from_slice(&sample.buffer()?.map_readable().ok()?),
+    }
+    Some(packets.freeze())
+}
+
 fn graph(options: &PictureOptions) -> String {
     let PictureOptions { width, height, fps, bitrate, bframes, .. } = options;
     let kbits = (bitrate / 1000).max(100);
@@ -143,7 +156,7 @@ fn graph(options: &PictureOptions) -> String {
     let key_frames = (options.key_interval_s * fps.as_f64()).round().max(1.0) as u32;
     let (num, den) = (fps.num(), fps.den());
     let mut graph = format!(
-        "mpegtsmux name=mux alignment=0 latency=0 ! appsink name=ts sync=false async=false \
+        "mpegtsmux name=mux alignment=0 latency=0 ! appsink name=ts buffer-list=true sync=false async=false \
          appsrc name=video format=time is-live=true block=true max-buffers=2 max-bytes=0 \
          caps=video/x-raw,format=I420,width={width},height={height},framerate={num}/{den},colorimetry=bt709 \
          ! x264enc speed-preset=ultrafast tune=zerolatency sliced-threads=true threads=2 bitrate={kbits} vbv-buf-capacity=300 \
