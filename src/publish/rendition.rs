@@ -220,6 +220,9 @@ impl Rendition {
             next_part: (!edge.ended()).then_some(self.next_part),
             start: self.start,
         };
+        if let Some((last_msn, _)) = edge.report_position() {
+            self.copy.note(last_msn, self.next_part);
+        }
         self.view.send_replace(Arc::new(view));
     }
 

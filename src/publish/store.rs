@@ -20,7 +20,10 @@ mod writer;
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicBool, AtomicU64,
+    Ordering::{Relaxed, SeqCst},
+};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -111,7 +114,7 @@ impl Store {
                 Some(stream) => streams.push(stream),
                 None => match fs::remove_dir_all(&dir) {
                     Ok(()) => {
-                        info!(stream = stored, "its sessions are removed: it is not configured")
+                        info!(stream = stored, "its sessions are removed: it is not configured");
                     }
                     Err(error) => warn!(%error, "{} cannot be removed", dir.display()),
                 },
@@ -128,6 +131,7 @@ impl Store {
 
     /// Writes what waits, and takes nothing more: sessions stay on the disk as they are now.
     pub fn finish(&self) {
+        self.figures.finished.store(true, SeqCst);
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(writer) = writer
             && self.queue.send(Message::stop()).is_ok()
@@ -181,6 +185,8 @@ struct Figures {
     given_up: AtomicU64,
     /// From a part being handed over to its being written.
     delay: Histogram,
+    /// Nothing is written any more, and nobody is there to whom it is listed.
+    finished: AtomicBool,
 }
 
 impl Default for Figures {
@@ -188,7 +194,14 @@ impl Default for Figures {
         const BOUNDS: [f64; 8] = [0.0001, 0.0003, 0.001, 0.003, 0.01, 0.1, 1.0, 10.0];
         let zero = || AtomicU64::new(0);
         let delay = Histogram::new(&BOUNDS);
-        Self { bytes: zero(), kept: zero(), lost: zero(), given_up: zero(), delay }
+        Self {
+            bytes: zero(),
+            kept: zero(),
+            lost: zero(),
+            given_up: zero(),
+            delay,
+            finished: AtomicBool::new(false),
+        }
     }
 }
 

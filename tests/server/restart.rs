@@ -14,6 +14,18 @@ use super::source::{Sender, usual};
 
 const STREAMS: [(&str, &str); 2] = [("a", ""), ("p", "mode = \"passthrough\"")];
 
+/// What a linter finds of a server that dies, and of a machine that is busy.
+const BREAKS: [&str; 8] = [
+    "answer-broken",
+    "cadence",
+    "hint-trickle",
+    "media-held",
+    "reload-plain-held",
+    "reload-too-long",
+    "renditions-out-of-step",
+    "report-stale",
+];
+
 fn msn(server: &Server, stream: &str) -> u64 {
     server.status(stream)["renditions"][0]["msn"].as_u64().unwrap_or(0)
 }
@@ -82,6 +94,9 @@ fn a_stream_goes_on_after_a_crash_of_the_server_and_an_upgrade() {
             until("segments", 20, || (msn(server, name) >= reached).then_some(()));
         }
     };
+    // It watches from before the crash.
+    let watched = format!("http://{}/live/p/index.m3u8", server.http);
+    let lint = thread::spawn(move || nowcast(&["lint", &watched, "--for", "20s", "--json"]));
     let see = |server: &Server| [0, 1].map(|at| Seen::of(server, STREAMS[at].0, &masters[at]));
     for round in 1..=2 {
         await_segments(&server, 2);
@@ -115,11 +130,14 @@ fn a_stream_goes_on_after_a_crash_of_the_server_and_an_upgrade() {
             assert_eq!(server.status(name)["problem"], Value::Null);
         }
     }
-    let (_, live) =
-        (await_segments(&server, 1), format!("http://{}/live/a/index.m3u8", server.http));
-    let (_, out, err) = nowcast(&["lint", &live, "--for", "4s", "--json"]);
+    let (_, out, err) = lint.join().unwrap();
     let report: Value = serde_json::from_str(&out).unwrap_or_else(|_| panic!("{out}{err}"));
-    assert_eq!(report["violations"], 0, "{report:#}");
+    let findings = report["findings"].as_array().unwrap().iter();
+    // Connections break with the server; how fast it is back is the machine's.
+    let lasting = |finding: &&Value| !BREAKS.contains(&finding["rule"].as_str().unwrap());
+    let faults: Vec<_> = findings.filter(lasting).collect();
+    assert!(faults.is_empty(), "{faults:#?}");
+    assert!(report["answers"].as_u64().unwrap() > 100, "{out}");
 }
 
 #[test]

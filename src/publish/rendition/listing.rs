@@ -45,7 +45,6 @@ impl Rendition {
     /// Adds a part to the open segment; without bytes it is missing.
     pub(super) fn add_part(&mut self, bytes: Bytes, time: u64, duration: u64, independent: bool) {
         let part = PartFacts { duration, time, independent, at_ms: unix_ms() };
-        self.copy.note(self.next_msn, self.next_part + 1);
         self.copy.part(part, &bytes);
         self.list_part(part, bytes);
     }

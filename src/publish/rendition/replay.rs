@@ -61,7 +61,6 @@ impl Rendition {
         self.packager.resume(stored.end);
         let first = self.segments.front().map_or(self.next_msn, |segment| segment.msn);
         copy.prune(first, self.next_msn);
-        copy.note(self.next_msn.saturating_sub(1), self.next_part);
         self.copy = copy;
     }
 

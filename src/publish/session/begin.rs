@@ -32,7 +32,6 @@ impl LiveSession {
         source: &Source,
         rungs: Vec<Rung>,
         cues: Arc<Cues>,
-        copy: Copy,
         now_unix_micros: i64,
     ) -> Self {
         let time = |span: Duration| {
@@ -49,18 +48,27 @@ impl LiveSession {
             sets: source.sets.clone(),
             audio: known.collect(),
         };
-        let mut session = Self::with(frozen, cues, copy);
+        let mut session = Self::with(frozen, cues);
         session.source_audio.clone_from(&source.audio);
         if config.mode == Mode::Passthrough {
             session.set_video_format(0, &source.sets);
         }
         session.begin_epoch(session.frame_from(session.metadata.floor()), now_unix_micros);
-        session.tell_changes();
+        session.changed = true;
         session
     }
 
+    /// Says where the disk has it: from now on it is kept there.
+    pub(in crate::publish) fn keep_in(&mut self, copy: Copy) {
+        for (at, one) in self.all_mut().enumerate() {
+            one.copy = copy.of(at, &one.status.name);
+        }
+        self.copy = copy;
+        self.tell_changes();
+    }
+
     /// A session of nothing yet.
-    pub(super) fn with(frozen: Frozen, cues: Arc<Cues>, copy: Copy) -> Self {
+    pub(super) fn with(frozen: Frozen, cues: Arc<Cues>) -> Self {
         let Frozen { prefix, since_ms, mode, grid, window, rungs, sets, audio } = frozen;
         let profile = Profile::new(&grid, window);
         let (names, codec, cut): (Vec<_>, _, _) = match mode {
@@ -88,7 +96,7 @@ impl LiveSession {
         let mut metadata = TimedMetadata::new(cues, grid, mode);
         metadata.set_bit_rate(rungs.iter().map(|rung| rung.bitrate).min().unwrap_or(0));
         let multivariant = watch::Sender::new(None);
-        let mut session = Self {
+        let session = Self {
             shared: Arc::new(Session {
                 prefix,
                 profile,
@@ -115,12 +123,9 @@ impl LiveSession {
             gap: false,
             arrivals: VecDeque::new(),
             since_ms,
-            copy: copy.clone(),
-            changed: true,
+            copy: Copy::default(),
+            changed: false,
         };
-        for (at, one) in session.all_mut().enumerate() {
-            one.copy = copy.of(at, &one.status.name);
-        }
         let renditions: BTreeMap<_, _> =
             session.all().map(|one| (one.status.name.clone(), one.subscribe())).collect();
         session.shared.renditions.store(Arc::new(renditions));

@@ -34,7 +34,8 @@ impl LiveSession {
         let Stored { facts, renditions, tail, .. } = stored;
         let frozen = facts.frozen()?;
         let sets = frozen.sets.clone();
-        let mut session = Self::with(frozen, cues, copy);
+        let mut session = Self::with(frozen, cues);
+        session.keep_in(copy);
         let names = session.all().map(|one| &one.status.name);
         if !names.eq(facts.renditions.iter().map(|one| &one.name)) {
             return None;

@@ -52,7 +52,7 @@ fn session_of(mode: Mode, source: &Source, rungs: usize) -> LiveSession {
 fn session_with_cues(mode: Mode, source: &Source, rungs: usize, cues: Arc<Cues>) -> LiveSession {
     let config = StreamConfig { mode, ..StreamConfig::standard(StreamName::new("sim").unwrap()) };
     let rungs = ladder(rungs);
-    LiveSession::new("1-1".to_owned(), &config, source, rungs, cues, Copy::default(), START)
+    LiveSession::new("1-1".to_owned(), &config, source, rungs, cues, START)
 }
 
 fn ladder(rungs: usize) -> Vec<Rung> {
@@ -223,7 +223,6 @@ fn a_stream_of_long_segments_plays_before_the_first_is_whole() {
         &source(rate),
         Vec::new(),
         Arc::default(),
-        Copy::default(),
         START,
     );
     let mut audio = 0;

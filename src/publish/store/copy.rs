@@ -2,7 +2,10 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicBool,
+    Ordering::{Relaxed, SeqCst},
+};
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -59,7 +62,9 @@ impl Copy {
 
     /// The part before `next_part` is about to be listed, in this segment.
     pub(in crate::publish) fn note(&self, msn: u64, next_part: u64) {
-        if let Some(session) = &self.session {
+        if let Some(session) = &self.session
+            && !session.figures.finished.load(SeqCst)
+        {
             session.listed.note(self.at, msn, next_part);
         }
     }

@@ -136,7 +136,7 @@ fn session(dir: &Path, prefix: &str, boot: &str, listed: &[(u64, u64)]) -> Optio
         let nothing = rendition.segments.is_empty();
         tail = match listed.get(at) {
             _ if tail == Tail::Lost || nothing || !complete => Tail::Lost,
-            Some((msn, part)) if (msn + 1, *part) != (rendition.end_msn(), rendition.next.part) => {
+            Some((msn, part)) if *msn >= rendition.end_msn() || *part > rendition.next.part => {
                 Tail::Lost
             }
             Some(_) => tail,

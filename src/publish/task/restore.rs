@@ -33,7 +33,7 @@ impl Task {
         let ms = |span: Duration| i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
         let now = unix_ms();
         let deadline = stored.last_ms.saturating_add(ms(self.config.grace));
-        let ended_ms = stored.facts.ended_ms.or((now >= deadline).then_some(deadline));
+        let ended_ms = stored.facts.ended_ms.or_else(|| (now >= deadline).then_some(deadline));
         let ended_for = ended_ms.map(|at| now.saturating_sub(at).max(0));
         let nobody_knew_it = stored.facts.declared.is_empty();
         if nobody_knew_it || ended_for.is_some_and(|ended| ended >= ms(self.config.window)) {

@@ -22,7 +22,7 @@ impl Task {
         info!(stream = %self.config.name, source = words, "source known");
         self.status.send_modify(|status| status.source = Some(words));
         self.lost_at = None;
-        self.silent = false;
+        self.silent = None;
         if self.session.as_ref().is_some_and(|session| !session.takes(&source)) {
             info!(stream = %self.config.name, "another codec or frame rate cannot be passed through here: a new session begins");
             self.end_session();
@@ -88,7 +88,8 @@ impl Task {
         let prefix = format!("{}-{}", self.setting.start_counter, self.begun);
         let cues = Arc::clone(&self.cues);
         let copy = self.setting.store.copy(&self.config.name, &prefix);
-        let session = LiveSession::new(prefix, &self.config, source, rungs, cues, copy, now);
+        let mut session = LiveSession::new(prefix, &self.config, source, rungs, cues, now);
+        session.keep_in(copy);
         let mut sessions = Vec::clone(&self.sessions.load());
         sessions.push(Arc::clone(&session.shared));
         self.sessions.store(Arc::new(sessions));
