@@ -87,6 +87,27 @@ impl Slate {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{Config, Overrides};
+
+    #[test]
+    fn a_slate_is_sought_beside_the_file_and_only_what_is_encoded_has_one() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("a.png"), include_bytes!("../../pipelines/slate.png"))
+            .unwrap();
+        let file = dir.path().join("nowcast.toml").display().to_string();
+        let load = |keys: &str| {
+            let text = format!("[[stream]]\nname = \"a\"\nopen = true\n{keys}");
+            let config = Config::load(&file, &text, &Overrides::default());
+            config.map_err(|faults| faults[0].to_string())
+        };
+        let stream = load("slate = \"a.png\"\nafter_grace = \"slate\"").unwrap().streams.remove(0);
+        assert_eq!(stream.after_grace, AfterGrace::Slate);
+        assert_eq!(stream.slate.unwrap().file, dir.path().join("a.png"));
+        assert!(load("slate = \"b.png\"").unwrap_err().contains("b.png cannot be read"));
+        assert!(load("after_grace = \"never\"").unwrap_err().contains("neither"));
+        let passed = load("mode = \"passthrough\"\nafter_grace = \"slate\"").unwrap_err();
+        assert!(passed.contains("only a transcoded stream has a slate"), "{passed}");
+    }
 
     #[test]
     fn an_image_is_a_png_of_a_sensible_size_or_a_fault_with_its_remedy() {

@@ -19,9 +19,9 @@ export const FRAME_MS = 1000 / 30;
 /** Ticks of 90 kHz in a picture. */
 export const FRAME = 3000;
 
-/** A server with one stream, `live`, which passes through what is pushed. */
+/** A server with one stream, `live`, which passes through what is pushed, or encodes it. */
 export class House {
-  static async open() {
+  static async open(mode = 'passthrough') {
     const folder = await mkdtemp(join(tmpdir(), 'nowcast-room-'));
     const [http, ops, srt] = [await freePort(), await freePort(), await freePort()];
     const config = `
@@ -39,7 +39,7 @@ export class House {
       name = "live"
       open = true
       part = "200ms"
-      mode = "passthrough"
+      mode = "${mode}"
     `;
     await writeFile(join(folder, 'nowcast.toml'), config);
     const house = new House(folder, `http://127.0.0.1:${http}`, `srt://127.0.0.1:${srt}?streamid=live`);
@@ -57,8 +57,14 @@ export class House {
     const quiet = { stdio, env: { ...process.env, NOWCAST_LOG: 'error' } };
     this.server = spawn(nowcast(), ['--config', join(this.folder, 'nowcast.toml'), 'serve'], quiet);
     await this.answers(`${this.base}/api/v1/streams`, () => true);
-    this.publisher = spawn(nowcast(), ['publish', '--size', '640x360', this.srt], quiet);
+    this.publish('640x360');
     await this.answers(`${this.base}/live/live/index.m3u8`, () => true);
+  }
+
+  /** Starts a publisher with a picture of this size. */
+  publish(size) {
+    const quiet = { stdio: ['ignore', 'ignore', 'inherit'], env: { ...process.env, NOWCAST_LOG: 'error' } };
+    this.publisher = spawn(nowcast(), ['publish', '--size', size, this.srt], quiet);
   }
 
   /** Waits until an address answers as wanted. */
