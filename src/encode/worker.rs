@@ -102,7 +102,7 @@ fn run(input: &mut UnixStream, outlet: &Arc<Outlet>) -> Result<(), String> {
             }
             (ToWorker::Fill { until, slate }, Some(coder)) => coder.fill(until, slate)?,
             (ToWorker::Decode(text), Some(coder)) => coder.decode(&text)?,
-            (ToWorker::Slate(image), Some(coder)) => coder.set_slate(image),
+            (ToWorker::Slate(image), Some(coder)) => coder.set_slate(&image),
             (ToWorker::Job(_), Some(_)) => return Err("the supervisor sent a second job".into()),
             (_, None) => return Err("the supervisor sent no job".into()),
         }

@@ -79,7 +79,7 @@ pub fn spawn(config: StreamConfig, setting: Setting) -> Arc<Stream> {
         probe: None,
         encoder: None,
         lost_at: None,
-        silent: false,
+        silent: None,
         ended: Vec::new(),
         trouble: None,
     };
@@ -104,8 +104,8 @@ struct Task {
     encoder: Option<Encoder>,
     /// When the publisher was lost.
     lost_at: Option<Instant>,
-    /// The publisher is connected and sends no pictures.
-    silent: bool,
+    /// What was told of a publisher that is connected and sends no pictures.
+    silent: Option<String>,
     /// Sessions that ended; they are served for the length of the window.
     ended: Vec<Ended>,
     /// What was last told of the disk.

@@ -10,6 +10,7 @@ use gstreamer_app::{AppSink, AppSinkCallbacks, AppSrc};
 use nowcast_media::{FrameRate, MediaTime};
 
 use super::Outlet;
+use super::slate;
 use super::stage::{Stage, clock, time};
 use crate::encode::graph;
 use crate::encode::wire::{FromWorker, Job};
@@ -63,6 +64,10 @@ impl Coder {
         };
         if let Some(text) = &job.decode {
             coder.decode(text)?;
+        }
+        if let Err(fault) = locked(&coder.stage).set_slate(&Bytes::from_static(slate::TEXT)) {
+            let problem = format!("the slate is a dark picture without a text: {fault}");
+            outlet.send(&FromWorker::Problem(problem));
         }
         Ok(coder)
     }
@@ -133,16 +138,16 @@ impl Coder {
     pub(super) fn fill(&self, until: i64, slate: bool) -> Result<(), String> {
         let mut stage = locked(&self.stage);
         let filled = stage.fill(until, slate);
-        if let Some(problem) = stage.new_problem() {
-            self.outlet.send(&FromWorker::Problem(problem));
-        }
         self.outlet.count(|stats| (stats.repeated, stats.skipped) = stage.counts());
         filled.map_err(|error| format!("the encoders stopped: {error}"))
     }
 
     /// The picture of the slates to come, in PNG.
-    pub(super) fn set_slate(&self, image: Bytes) {
-        locked(&self.stage).set_slate(image);
+    pub(super) fn set_slate(&self, png: &Bytes) {
+        if let Err(fault) = locked(&self.stage).set_slate(png) {
+            let problem = format!("the slate cannot be shown, a text takes its place: {fault}");
+            self.outlet.send(&FromWorker::Problem(problem));
+        }
     }
 
     /// No more access units: what is inside comes out, then the process ends.

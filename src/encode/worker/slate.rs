@@ -21,27 +21,28 @@ const LEFT: i32 = 40;
 const BLACK: i32 = 16;
 const GREY: i32 = 128;
 
+/// Decodes a PNG, as large as fits into a picture of this size.
+pub(super) fn image(png: &Bytes, size: (u32, u32)) -> Result<gst::Sample, String> {
+    let sample = gst::Sample::builder()
+        .buffer(&gst::Buffer::from_slice(png.clone()))
+        .caps(&gst::Caps::builder("image/png").build())
+        .build();
+    let own = dimensions(png).ok_or("it is no PNG")?;
+    let size = fit(own, size, gst::Fraction::new(1, 1));
+    through("! pngdec ! videoconvertscale add-borders=false", &sample, &transparent(size))
+}
+
 /// The slate: as large as the last picture, or, where none was ever there, of this size and black.
 /// The image covers as much of it as its shape allows; where it is transparent, what is below shines through.
 pub(super) fn make(
     last: Option<&gst::Sample>,
     size: (u32, u32),
-    image: &Bytes,
+    image: &gst::Sample,
 ) -> Result<gst::Sample, String> {
     let below = dark(last, size)?;
-    let info = info(&below)?;
-    let png = gst::Sample::builder()
-        .buffer(&gst::Buffer::from_slice(image.clone()))
-        .caps(&gst::Caps::builder("image/png").build())
-        .build();
-    let (width, height) = fit(dimensions(image).ok_or("it is no PNG")?, &info);
-    let wanted = gst::Caps::builder("video/x-raw")
-        .field("format", "A420")
-        .field("width", width)
-        .field("height", height)
-        .field("colorimetry", "bt709")
-        .build();
-    let image = through("! pngdec ! videoconvertscale add-borders=false", &png, &wanted)?;
+    let (outer, own) = (info(&below)?, info(image)?);
+    let size = fit((own.width(), own.height()), (outer.width(), outer.height()), outer.par());
+    let image = through("! videoconvertscale add-borders=false", image, &transparent(size))?;
     lay(&below, &image)
 }
 
@@ -161,12 +162,20 @@ fn bt709() -> gst_video::VideoColorimetry {
     )
 }
 
+/// The format of an image that lies above another.
+fn transparent((width, height): (i32, i32)) -> gst::Caps {
+    gst::Caps::builder("video/x-raw")
+        .field("format", "A420")
+        .field("width", width)
+        .field("height", height)
+        .field("colorimetry", "bt709")
+        .build()
+}
+
 /// The largest even size of an image's shape within a picture, in the picture's own pixels.
-fn fit((width, height): (u32, u32), info: &gst_video::VideoInfo) -> (i32, i32) {
-    let par = info.par();
-    let wide = f64::from(width) * f64::from(par.denom()) / f64::from(par.numer().max(1));
-    let (outer_width, outer_height) = (f64::from(info.width()), f64::from(info.height()));
-    let scale = (outer_width / wide).min(outer_height / f64::from(height));
+fn fit((width, height): (u32, u32), outer: (u32, u32), pixel: gst::Fraction) -> (i32, i32) {
+    let wide = f64::from(width) * f64::from(pixel.denom()) / f64::from(pixel.numer().max(1));
+    let scale = (f64::from(outer.0) / wide).min(f64::from(outer.1) / f64::from(height));
     #[expect(clippy::cast_possible_truncation, reason = "no larger than the picture")]
     let even = |length: f64| ((length * scale + 0.01) as i32 / 2 * 2).max(2);
     (even(wide), even(f64::from(height)))

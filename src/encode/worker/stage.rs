@@ -25,10 +25,10 @@ pub(super) struct Stage {
     /// Counts the sources: a picture of an earlier one comes too late.
     source: u64,
     last: Option<gst::Sample>,
-    /// What slates show, in PNG; `None`: a text.
-    image: Option<Bytes>,
+    /// What lies over the last picture in a slate. It is decoded before it is needed: then nothing is
+    /// waited for, and what is wrong with it is known.
+    image: Option<gst::Sample>,
     away: Option<Away>,
-    problem: Option<String>,
 }
 
 /// While the slate is on.
@@ -55,7 +55,6 @@ impl Stage {
             last: None,
             image: None,
             away: None,
-            problem: None,
         }
     }
 
@@ -65,13 +64,10 @@ impl Stage {
         self.source
     }
 
-    pub(super) fn set_slate(&mut self, image: Bytes) {
-        self.image = Some(image);
-    }
-
-    /// What could not be done, once.
-    pub(super) fn new_problem(&mut self) -> Option<String> {
-        self.problem.take()
+    /// Takes the image of the slates to come, in PNG.
+    pub(super) fn set_slate(&mut self, png: &Bytes) -> Result<(), String> {
+        self.image = Some(slate::image(png, self.shape)?);
+        Ok(())
     }
 
     /// Frames that show a picture once more, and pictures that found their frame taken.
@@ -117,22 +113,11 @@ impl Stage {
         Ok(())
     }
 
-    fn make_slate(&mut self) -> Result<gst::Sample, gst::FlowError> {
+    fn make_slate(&self) -> Result<gst::Sample, gst::FlowError> {
         let last = self.last.as_ref();
-        if let Some(image) = &self.image {
-            match slate::make(last, self.shape, image) {
-                Ok(slate) => return Ok(slate),
-                Err(fault) => {
-                    self.problem =
-                        Some(format!("the slate cannot be shown, a text takes its place: {fault}"));
-                }
-            }
-        }
-        let text = Bytes::from_static(slate::TEXT);
-        slate::make(last, self.shape, &text).or_else(|fault| {
-            self.problem = Some(format!("there is no slate but a dark picture: {fault}"));
-            slate::dark(last, self.shape).map_err(|_| gst::FlowError::Error)
-        })
+        let made = self.image.as_ref().map(|image| slate::make(last, self.shape, image));
+        made.and_then(Result::ok)
+            .map_or_else(|| slate::dark(last, self.shape).map_err(|_| gst::FlowError::Error), Ok)
     }
 
     /// How far into its segment a frame is.

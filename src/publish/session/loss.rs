@@ -24,17 +24,17 @@ impl LiveSession {
         }
         self.awaits_key_frame = false;
         let mut unit = self.timeline.video(unit);
-        if self.mode == Mode::Transcode {
-            let by = self.cadence.picture(unit.dts, came);
-            self.timeline.move_by(by);
-            (unit.dts, unit.pts) = (unit.dts + by, unit.pts + by);
-            if self.arrivals.len() == ARRIVALS {
-                self.arrivals.pop_front();
+        match self.mode {
+            Mode::Transcode => {
+                let by = self.cadence.picture(unit.dts, came);
+                self.timeline.move_by(by);
+                (unit.dts, unit.pts) = (unit.dts + by, unit.pts + by);
+                if self.arrivals.len() == ARRIVALS {
+                    self.arrivals.pop_front();
+                }
+                self.arrivals.push_back((self.grid.rate.nearest_frame(unit.pts), came));
             }
-            self.arrivals.push_back((self.grid.rate.nearest_frame(unit.pts), came));
-        }
-        if self.mode == Mode::Passthrough {
-            self.cadence.follow(unit.dts, came);
+            Mode::Passthrough => self.cadence.follow(unit.dts, came),
         }
         let frame = self.grid.rate.nearest_frame(unit.dts);
         self.video_end = self.video_end.max(self.grid.rate.frame_start(frame + 1));
@@ -97,7 +97,8 @@ impl LiveSession {
 
     /// Lists what is missing before this time: whole parts, in segments of their own.
     fn list_gaps(&mut self, until: MediaTime) {
-        if !std::mem::replace(&mut self.gap, true) {
+        let mut changed = !std::mem::replace(&mut self.gap, true);
+        if changed {
             let pictures_end = self.video_end;
             for sound in &mut self.audio {
                 sound.forget_waiting();
@@ -109,7 +110,6 @@ impl LiveSession {
             self.awaits_key_frame = true;
         }
         let (grid, anchor) = (self.grid, self.anchor);
-        let mut changed = false;
         for rendition in self.all_mut() {
             while rendition.end_of_next_gap(&grid) <= until {
                 rendition.add_gap(&grid, anchor);

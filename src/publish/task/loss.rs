@@ -17,7 +17,7 @@ impl Task {
         }
         info!(stream = %self.config.name, "publisher lost");
         self.lost_at = Some(Instant::now());
-        self.silent = false;
+        self.silent = None;
         self.session.iter_mut().for_each(|session| session.lose_source(Instant::now()));
         self.status.send_modify(|status| {
             status.publisher = None;
@@ -47,19 +47,30 @@ impl Task {
             encoder.input.try_send(Feed::Fill { until: due.until, slate: due.slate }).ok();
         }
         let silent = overdue.is_some_and(|due| due.slate) && self.lost_at.is_none();
-        if silent != self.silent && self.status.borrow().phase == Phase::Live {
-            self.silent = silent;
-            let since = clock_time(Duration::ZERO);
-            let problem = format!(
-                "the publisher is connected and sends no pictures (noticed at {since}): {seen}; look at \
-                 its encoder and its network"
-            );
-            if silent {
-                warn!(stream = %self.config.name, "{problem}");
-            }
-            self.status.send_modify(|status| status.problem = silent.then_some(problem));
+        if silent != self.silent.is_some() && self.status.borrow().phase == Phase::Live {
+            self.tell_silence(silent.then_some(seen));
         }
         self.handle_package_result(released);
+    }
+
+    /// The publisher is connected and sends no pictures, so that viewers see this; or it does again.
+    fn tell_silence(&mut self, seen: Option<&str>) {
+        let since = clock_time(Duration::ZERO);
+        let problem = seen.map(|seen| {
+            format!(
+                "the publisher is connected and sends no pictures (noticed at {since}): {seen}; look at \
+                 its encoder and its network"
+            )
+        });
+        if let Some(problem) = &problem {
+            warn!(stream = %self.config.name, "{problem}");
+        }
+        let before = std::mem::replace(&mut self.silent, problem.clone());
+        self.status.send_modify(|status| {
+            if problem.is_some() || status.problem == before {
+                status.problem = problem;
+            }
+        });
     }
 
     /// Nobody came back in time: the stream ends, or stays on the slate.

@@ -22,7 +22,7 @@ impl Task {
         info!(stream = %self.config.name, source = words, "source known");
         self.status.send_modify(|status| status.source = Some(words));
         self.lost_at = None;
-        self.silent = false;
+        self.silent = None;
         if self.session.as_ref().is_some_and(|session| !session.takes(&source)) {
             info!(stream = %self.config.name, "another codec or frame rate cannot be passed through here: a new session begins");
             self.end_session();
