@@ -119,7 +119,7 @@ export class Site {
       const media = new URL(master.split('\n').find((line) => line && !line.startsWith('#')), `${this.base}/live/live/index.m3u8`);
       let first;
       while (!stopped) {
-        const text = await fetch(media).then((answer) => (answer.ok ? answer.text() : ''), () => '');
+        const text = await fetch(media).then((answer) => (answer.ok ? answer.text() : '')).catch(() => '');
         if (text) {
           for (const [, uri] of text.matchAll(/^#EXT-X-PART:.*URI="([^"]+)".*GAP=YES/gm)) gaps.add(uri);
           for (const [, uri] of text.matchAll(/^#EXT-X-PART:.*GAP=YES.*URI="([^"]+)"/gm)) gaps.add(uri);
