@@ -44,7 +44,10 @@ export class Site {
     site.#startServer();
     await site.#answers(`${site.base}/api/v1/streams`);
     site.#publish();
-    await site.#answers(`${site.base}/live/live/index.m3u8`);
+    const multivariant = `${site.base}/live/live/index.m3u8`;
+    await site.#answers(multivariant);
+    const lines = (await (await fetch(multivariant)).text()).split('\n');
+    site.media = new URL(lines.find((line) => line && !line.startsWith('#')), multivariant);
     return site;
   }
 
@@ -115,11 +118,9 @@ export class Site {
     const state = { discontinuities: 0, ended: false };
     let stopped = false;
     const watching = (async () => {
-      const master = await (await fetch(`${this.base}/live/live/index.m3u8`)).text();
-      const media = new URL(master.split('\n').find((line) => line && !line.startsWith('#')), `${this.base}/live/live/index.m3u8`);
       let first;
       while (!stopped) {
-        const text = await fetch(media).then((answer) => (answer.ok ? answer.text() : '')).catch(() => '');
+        const text = await fetch(this.media).then((answer) => (answer.ok ? answer.text() : '')).catch(() => '');
         if (text) {
           for (const [, uri] of text.matchAll(/^#EXT-X-PART:.*URI="([^"]+)".*GAP=YES/gm)) gaps.add(uri);
           for (const [, uri] of text.matchAll(/^#EXT-X-PART:.*GAP=YES.*URI="([^"]+)"/gm)) gaps.add(uri);
