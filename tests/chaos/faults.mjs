@@ -22,19 +22,20 @@ const kill = {
 
 /**
  * By name: `mode`, what the network is (see network.mjs) and SRT's `latency`, the `fault` and how often it happens
- * (`every` milliseconds), how many DISCONTINUITYs there may be for each, and whether requests are refused meanwhile.
+ * (`every` milliseconds), how many DISCONTINUITYs there may be for each, whether requests are refused meanwhile, whether a
+ * part may be late for longer than players hold back, and whether what stays lost is compared with libsrt's own receiver.
  */
 export const FAULTS = {
   nothing: { every: 10_000, fault: async () => {} },
   publisher: { every: 10_000, fault: kill.publisher(300) },
   absence: { every: 20_000, fault: kill.publisher(8000) },
   'passthrough-publisher': { mode: 'passthrough', every: 20_000, fault: kill.publisher(4000), discontinuities: 1 },
-  worker: { every: 10_000, fault: kill.worker },
+  worker: { every: 10_000, fault: kill.worker, hesitates: true },
   server: { every: 20_000, fault: kill.server, discontinuities: 1, refuses: true },
   'passthrough-server': { mode: 'passthrough', every: 20_000, fault: kill.server, discontinuities: 1, refuses: true },
-  'loss-5': { network: { delay: 40, loss: 0.05 }, latency: 200, every: 10_000, fault: async () => {} },
-  'loss-10': { network: { delay: 40, loss: 0.1 }, latency: 500, every: 10_000, fault: async () => {} },
-  jitter: { network: { delay: 40, jitter: 30 }, latency: 200, every: 10_000, fault: async () => {} },
+  'loss-5': { network: { delay: 40, loss: 0.05 }, latency: 200, every: 10_000, fault: async () => {}, compare: true },
+  'loss-10': { network: { delay: 40, loss: 0.1 }, latency: 500, every: 10_000, fault: async () => {}, compare: true },
+  jitter: { network: { delay: 40, jitter: 30 }, latency: 200, every: 10_000, fault: async () => {}, compare: true },
   outage: { network: { delay: 40 }, latency: 500, every: 10_000, fault: async (house) => house.network.outage(300) },
   'long-outage': { network: { delay: 40 }, latency: 500, every: 20_000, fault: async (house) => house.network.outage(4000) },
   all: {
@@ -47,6 +48,7 @@ export const FAULTS = {
     },
     discontinuities: 1,
     refuses: true,
+    hesitates: true,
   },
 };
 

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -177,8 +177,10 @@ impl Drop for Running {
     }
 }
 
-/// Six seconds of H.264 and AAC in MPEG-TS, made once.
+/// Six seconds of H.264 and AAC in MPEG-TS, made once, also where tests are threads of one process.
 fn source() -> String {
+    static MAKING: Mutex<()> = Mutex::new(());
+    let _one_at_a_time = MAKING.lock();
     let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join("ingest-source.ts");
     if !file.exists() {
         let unfinished = file.with_extension(format!("{}.ts", std::process::id()));
