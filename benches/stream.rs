@@ -32,8 +32,10 @@ fn main() {
     let clip = clip();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        ladder(&clip).await;
-        passthrough(&clip).await;
+        let state = tempfile::tempdir().unwrap();
+        let store = Arc::new(publish::Store::open(state.path()).unwrap());
+        ladder(&clip, &store).await;
+        passthrough(&clip, &store).await;
     });
     runtime.shutdown_background();
 }
@@ -54,11 +56,11 @@ fn clip() -> PathBuf {
     path
 }
 
-async fn passthrough(clip: &Path) {
+async fn passthrough(clip: &Path, store: &Arc<publish::Store>) {
     let before = memory();
     let mut streams = Vec::new();
     for at in 0..STREAMS {
-        streams.push(start(&format!("s{at}"), Mode::Passthrough, clip).await);
+        streams.push(start(&format!("s{at}"), Mode::Passthrough, clip, store).await);
         // Spread over a part, as real ones are.
         tokio::time::sleep(Duration::from_millis(334) / 40).await;
     }
@@ -70,8 +72,8 @@ async fn passthrough(clip: &Path) {
     tell_delays(&streams[0]);
 }
 
-async fn ladder(clip: &Path) {
-    let stream = start("ladder", Mode::Transcode, clip).await;
+async fn ladder(clip: &Path, store: &Arc<publish::Store>) {
+    let stream = start("ladder", Mode::Transcode, clip, store).await;
     tokio::time::sleep(Duration::from_secs(65)).await;
     let worker = stream.status.borrow().encoder.as_ref().and_then(|encoder| encoder.pid).unwrap();
     let cpu = measure(worker).await;
@@ -94,7 +96,7 @@ fn tell_delays(stream: &Stream) {
     }
 }
 
-async fn start(name: &str, mode: Mode, clip: &Path) -> Arc<Stream> {
+async fn start(name: &str, mode: Mode, clip: &Path, store: &Arc<publish::Store>) -> Arc<Stream> {
     let name = StreamName::new(name).unwrap();
     let mut config = StreamConfig { mode, ..StreamConfig::standard(name.clone()) };
     if mode == Mode::Transcode {
@@ -108,6 +110,7 @@ async fn start(name: &str, mode: Mode, clip: &Path) -> Arc<Stream> {
     let setting = publish::Setting {
         start_encoder: Arc::new(move |job| encode::spawn(job, options())),
         start_counter: 1,
+        store: Arc::clone(store),
     };
     let stream = publish::spawn(config, setting);
     let (events, received) = mpsc::channel(SOURCE_QUEUE);

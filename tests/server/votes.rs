@@ -92,7 +92,9 @@ fn every_confirmed_vote_is_there_once_whatever_kills_the_server() {
                     }
                 }
             };
-            let senders: Vec<_> = (0..TOGETHER).map(|_| scope.spawn(vote)).collect();
+            for _ in 0..TOGETHER {
+                scope.spawn(vote);
+            }
             if round < KILLS {
                 while confirmed.load(Relaxed) < enough {
                     thread::yield_now();
@@ -100,7 +102,6 @@ fn every_confirmed_vote_is_there_once_whatever_kills_the_server() {
                 server.kill();
                 down.store(true, Relaxed);
             }
-            senders.into_iter().for_each(|sender| sender.join().unwrap());
         });
         if round < KILLS {
             server = server.start_again();

@@ -77,12 +77,14 @@ impl Eraser {
                 return (*open || banned.contains(was) || banned.contains(is)).then_some(record);
             }
             (Record::Reported { by, reason, .. }, Self::Person { .. }) => {
-                if self.rename(by) {
+                let theirs = self.rename(by);
+                if theirs {
                     reason.clear();
                 }
             }
             (Record::Held(held), _) => {
-                if self.author(&mut held.by) {
+                let theirs = self.author(&mut held.by);
+                if theirs {
                     held.text.clear();
                     held.seen = None;
                 }
@@ -104,12 +106,14 @@ impl Eraser {
         }
         match &mut event.body {
             Body::Pinned { by: Some(by), text, .. } => {
-                if self.author(by) {
+                let theirs = self.author(by);
+                if theirs {
                     *text = None;
                 }
             }
             Body::QaSpotlight { by: Some(by), text, .. } => {
-                if self.author(by) {
+                let theirs = self.author(by);
+                if theirs {
                     text.clear();
                 }
             }

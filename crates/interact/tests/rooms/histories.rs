@@ -202,8 +202,7 @@ proptest! {
         for event in house.events().iter().filter(|event| said.contains(&event.id)) {
             prop_assert!(event.body.text().is_none_or(str::is_empty));
         }
-        let seqs: Vec<_> = house.events().iter().map(|event| event.seq).collect();
-        prop_assert!(seqs.into_iter().eq(1..=house.room.seq()));
+        prop_assert!(house.events().iter().map(|event| event.seq).eq(1..=house.room.seq()));
     }
 
     /// A part's bytes stay within its budget whatever the crowd does, nobody is heard twice in it, and
